@@ -1,0 +1,1 @@
+"""What a node does. No web framework here; see docs/architecture.md."""

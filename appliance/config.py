@@ -1,0 +1,264 @@
+"""Every setting of the node, typed, with its default and its meaning.
+
+Order: defaults, then the TOML file, then `FORMATION_<SECTION>__<KEY>`. The
+variables of the older network are accepted as aliases (see `older.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from appliance.older import translate
+from appliance.problems import Problem
+
+DEFAULT_FILE = Path("/etc/formation/formation.toml")
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HttpSettings(Section):
+    """Where people and programs reach the node."""
+
+    port: int = Field(8080, ge=1, le=65535, description="Plain HTTP, loopback only.")
+    https_host: str = Field("", description="Address of HTTPS; empty for all.")
+    https_port: int = Field(8443, ge=1, le=65535, description="HTTPS port.")
+    max_upload_mib: int = Field(512, ge=1, description="Largest upload, in MiB.")
+
+
+class AuthSettings(Section):
+    """Sessions, throttling and what counts as local."""
+
+    session_hours: int = Field(72, ge=1, description="A session ends after this.")
+    attempts: int = Field(
+        10, ge=1, description="Failed log-ins or claim codes per address per 10 min."
+    )
+    loopback_trust: bool = Field(
+        False, description="Treat requests from loopback as the operator's."
+    )
+    operator_group: str = Field(
+        "formation", description="Its members are operators on the CLI socket."
+    )
+
+
+class VmmSettings(Section):
+    """Virtual machines."""
+
+    uri: str = Field("qemu:///system", description="The libvirt connection.")
+    accelerator: Literal["probe", "kvm", "tcg"] = Field(
+        "probe", description="KVM, emulation, or what the boot probe finds."
+    )
+    on_exit: Literal["shutdown", "keep"] = Field(
+        "shutdown", description="What happens to VMs when the node's processes stop."
+    )
+    boot_timeout_s: int = Field(
+        120, ge=5, description="An instance must be healthy within this, in seconds."
+    )
+    reserve_memory_mib: int = Field(
+        512, ge=0, description="Memory that is never promised to instances."
+    )
+    reserve_disk_gib: int = Field(
+        2, ge=0, description="Disk space that images and instances leave free."
+    )
+    cpu_overcommit: float = Field(
+        8.0, gt=0, description="Promised vCPUs for each of the node's."
+    )
+    images_dir: Path | None = Field(
+        None, description="Images; default `images` in the data directory."
+    )
+    instances_dir: Path | None = Field(
+        None, description="Instances; default `instances` in the data directory."
+    )
+
+
+class PackSettings(Section):
+    """Building images."""
+
+    build_timeout_s: int = Field(1800, ge=10, description="Longest build, in seconds.")
+    build_memory_mib: int = Field(2048, ge=128, description="Memory of a build.")
+    build_processes: int = Field(512, ge=16, description="Processes of a build.")
+    build_disk_gib: int = Field(8, ge=1, description="Disk that a build may write.")
+    cache_gib: int = Field(20, ge=1, description="Layers and images kept at most.")
+    subuid_start: int = Field(
+        200000, ge=65536, description="First host uid that builds' users map to."
+    )
+
+
+class FormnetSettings(Section):
+    """The mesh, and the bridge that guests are plugged into."""
+
+    cidr: IPv4Network = Field(
+        IPv4Network("10.42.0.0/16"), description="The federation's IPv4 range."
+    )
+    bridge: str = Field(
+        "formation0", max_length=15, description="Bridge of this node's guests."
+    )
+    listen_port: int = Field(51820, ge=1, le=65535, description="WireGuard's UDP port.")
+    external_endpoint: str = Field(
+        "auto", description="Address that other nodes reach this one at."
+    )
+    guest_access: list[IPv4Network] = Field(
+        [], description="Private ranges that guests may reach nevertheless."
+    )
+
+
+class DnsSettings(Section):
+    """Names."""
+
+    zone: str = Field("formation.internal", description="The zone of agents' names.")
+    host: str = Field("127.0.0.1", description="Address that answers queries.")
+    port: int = Field(5453, ge=1, le=65535, description="UDP and TCP port.")
+    ttl: int = Field(5, ge=0, le=86400, description="Seconds that answers are kept.")
+    forward: list[IPv4Address] = Field(
+        [], description="Resolvers for other names; empty: those of resolv.conf."
+    )
+
+
+class MarketSettings(Section):
+    """The gateway."""
+
+    workers: int = Field(16, ge=1, description="Tasks that run at once, queue aside.")
+    max_input_mib: float = Field(1, gt=0, description="Largest task body, in MiB.")
+    max_output_mib: float = Field(16, gt=0, description="Largest answer, in MiB.")
+    keep_days: int = Field(30, ge=1, description="Finished tasks are kept this long.")
+
+
+class StateSettings(Section):
+    """Records."""
+
+    headers_kept: int = Field(
+        5, ge=1, description="Headers of a record's last versions that are kept."
+    )
+
+
+class AdminSettings(Section):
+    """This node's own pages and processes."""
+
+    events_kept: int = Field(5000, ge=100, description="Events kept.")
+    log_mib: int = Field(16, ge=1, description="Size at which a log is rotated.")
+
+
+class LogSettings(Section):
+    """Logs of our processes."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe level that is logged."
+    )
+    format: Literal["json", "text"] = Field("json", description="One object a line.")
+
+
+class NodeSettings(Section):
+    """Start-up of the whole node."""
+
+    passphrase_file: Path | None = Field(
+        None, description="File with the pass phrase that seals the node's keys."
+    )
+    wait_for: list[str] = Field(
+        [], description="`host:port` that must accept connections before services start."
+    )
+
+
+class Settings(BaseSettings):
+    """The whole configuration; `settings()` is the loaded one."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FORMATION_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+    data_dir: Path = Field(
+        Path("/var/lib/formation"), description="Databases, keys, images, packs."
+    )
+    run_dir: Path = Field(Path("/run/formation"), description="Sockets.")
+    log_dir: Path = Field(Path("/var/log/formation"), description="Logs.")
+    node: NodeSettings = NodeSettings()
+    http: HttpSettings = HttpSettings()
+    auth: AuthSettings = AuthSettings()
+    state: StateSettings = StateSettings()
+    formnet: FormnetSettings = FormnetSettings()
+    dns: DnsSettings = DnsSettings()
+    vmm: VmmSettings = VmmSettings()
+    pack: PackSettings = PackSettings()
+    market: MarketSettings = MarketSettings()
+    admin: AdminSettings = AdminSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
+        older = OlderSource(settings_cls)
+        return init_settings, env_settings, older, file
+
+    @property
+    def images_dir(self) -> Path:
+        return self.vmm.images_dir or self.data_dir / "images"
+
+    @property
+    def instances_dir(self) -> Path:
+        return self.vmm.instances_dir or self.data_dir / "instances"
+
+    @property
+    def base_dir(self) -> Path:
+        return self.data_dir / "base"
+
+
+class OlderSource(PydanticBaseSettingsSource):
+    """Values of the older network's variables, where they are set."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return translate(os.environ).values
+
+
+def config_file() -> Path:
+    """The settings file: `FORMATION_CONFIG`, its older name, or the default."""
+    older = os.environ.get("PACK_MANAGER_CONFIG_PATH")
+    return Path(os.environ.get("FORMATION_CONFIG") or older or DEFAULT_FILE)
+
+
+def load() -> Settings:
+    """Read the settings; raises Problem with every wrong field named."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
+            for item in error.errors()
+        ]
+        raise Problem(
+            "settings-invalid", f"{config_file()} or environment: " + "; ".join(lines)
+        ) from None
+    except ValueError as error:
+        raise Problem(
+            "settings-invalid",
+            f"{config_file()} is not a TOML file: {error}. Correct it or move it away.",
+        ) from None
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, loaded once."""
+    return load()

@@ -1,0 +1,77 @@
+"""SQLite through peewee: connections, pragmas, numbered migrations.
+
+`node.db` holds what is this node's alone (operations, sessions, tasks, events),
+`metrics.db` its measurements; `state.db` (records) belongs to appliance.state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from peewee import Model, SqliteDatabase
+
+from appliance.problems import Problem
+
+BUSY_TIMEOUT_S = 5
+
+node = SqliteDatabase(None)
+metrics = SqliteDatabase(None)
+
+
+class NodeModel(Model):
+    """A table of node.db."""
+
+    class Meta:
+        database = node
+
+
+class MetricsModel(Model):
+    """A table of metrics.db."""
+
+    class Meta:
+        database = metrics
+
+
+def open_database(
+    database: SqliteDatabase,
+    path: Path,
+    migrations: Sequence[str],
+    *,
+    synchronous: str = "normal",
+) -> None:
+    """Connect `database` to `path` in WAL mode and bring its schema up to date."""
+    if not database.is_closed():
+        database.close()
+    database.init(
+        str(path),
+        pragmas={
+            "journal_mode": "wal",
+            "synchronous": synchronous,
+            "foreign_keys": 1,
+            "busy_timeout": BUSY_TIMEOUT_S * 1000,
+        },
+        timeout=BUSY_TIMEOUT_S,
+    )
+    database.connect(reuse_if_open=True)
+    migrate(database, migrations, path)
+
+
+def migrate(database: SqliteDatabase, migrations: Sequence[str], path: Path) -> None:
+    """Apply what is missing, each in a transaction; refuse a newer file."""
+    done = int(database.execute_sql("pragma user_version").fetchone()[0])
+    if done > len(migrations):
+        raise Problem(
+            "database-newer",
+            f"{path} was written by a newer version (schema {done}, this one knows "
+            f"{len(migrations)}). Install that version again, or restore a backup.",
+        )
+    for number in range(done + 1, len(migrations) + 1):
+        with database.atomic("exclusive"):
+            current = int(database.execute_sql("pragma user_version").fetchone()[0])
+            if current >= number:  # another process was faster
+                continue
+            for statement in migrations[number - 1].split(";\n"):
+                if statement.strip():
+                    database.execute_sql(statement)
+            database.execute_sql(f"pragma user_version = {number}")

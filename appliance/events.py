@@ -1,0 +1,60 @@
+"""What happened lately on this node, in sentences, and who changed what."""
+
+from __future__ import annotations
+
+from peewee import AutoField, FloatField, TextField
+
+from appliance import clock
+from appliance.database import NodeModel
+
+
+class Event(NodeModel):
+    id = AutoField()
+    time = FloatField()
+    service = TextField()
+    level = TextField()
+    subject = TextField()
+    text = TextField()
+
+
+class Audit(NodeModel):
+    id = AutoField()
+    time = FloatField()
+    account = TextField()
+    address = TextField()
+    action = TextField()
+    subject = TextField()
+    outcome = TextField()
+
+
+def happened(text: str, *, service: str, subject: str = "", level: str = "info") -> None:
+    """Add one event; `text` is a sentence that a person reads."""
+    Event.create(
+        time=clock.now(), service=service, level=level, subject=subject, text=text
+    )
+
+
+def audit(account: str, address: str, action: str, subject: str, outcome: str) -> None:
+    """Note a change or a refused attempt; no secret may be in `subject`."""
+    Audit.create(
+        time=clock.now(),
+        account=account,
+        address=address,
+        action=action,
+        subject=subject,
+        outcome=outcome,
+    )
+
+
+def lately(limit: int = 20) -> list[Event]:
+    """The newest events first."""
+    return list(Event.select().order_by(Event.id.desc()).limit(limit))
+
+
+def trim(keep: int) -> int:
+    """Drop all but the newest `keep` events; says how many went."""
+    oldest = Event.select(Event.id).order_by(Event.id.desc()).offset(keep).limit(1)
+    first = oldest.scalar()
+    if first is None:
+        return 0
+    return int(Event.delete().where(Event.id <= first).execute())

@@ -1,0 +1,89 @@
+"""The tables of node.db and metrics.db, as numbered migrations.
+
+Append, never edit: a node in the field has run the earlier ones. Statements end
+in `;` at the end of a line.
+"""
+
+from __future__ import annotations
+
+from appliance import database
+from appliance.config import Settings
+
+NODE: tuple[str, ...] = (
+    """
+    create table setting_answer (
+        step text primary key, answers text not null, saved real not null);
+    create table credential (
+        account text primary key, name text not null unique,
+        password_hash text not null, roles text not null, created real not null);
+    create table session (
+        token_hash text primary key, account text not null, csrf text not null,
+        created real not null, expires real not null, seen real not null,
+        address text not null, agent text not null);
+    create table api_token (
+        id text primary key, account text not null, name text not null,
+        token_hash text not null unique, scopes text not null,
+        created real not null, expires real, used real);
+    create table attempt (
+        id integer primary key, what text not null, address text not null,
+        time real not null);
+    create index attempt_recent on attempt (what, address, time);
+    create table operation (
+        id text primary key, kind text not null, title text not null,
+        subject text not null, account text not null, state text not null,
+        params text not null, memory text not null, steps text not null,
+        result text, error text, cancel integer not null default 0,
+        worker text, created real not null, started real, ended real);
+    create index operation_state on operation (state, created);
+    create table operation_log (
+        id integer primary key, operation text not null
+            references operation (id) on delete cascade,
+        time real not null, step text not null, line text not null);
+    create index operation_log_of on operation_log (operation, id);
+    create table event (
+        id integer primary key, time real not null, service text not null,
+        level text not null, subject text not null, text text not null);
+    create table audit (
+        id integer primary key, time real not null, account text not null,
+        address text not null, action text not null, subject text not null,
+        outcome text not null);
+    create table secret (
+        owner text not null, agent text not null, name text not null,
+        sealed blob not null, changed real not null,
+        primary key (owner, agent, name));
+    create table task (
+        id text primary key, owner text not null, agent text not null,
+        version text not null, caller text not null, state text not null,
+        request text not null, input_digest text not null, output text,
+        error text, usage text not null, attempts text not null,
+        metadata text not null, deadline real not null,
+        created real not null, started real, ended real);
+    create index task_of on task (caller, created);
+    create index task_state on task (state, created);
+    create table task_event (
+        id integer primary key, task text not null
+            references task (id) on delete cascade,
+        time real not null, kind text not null, body text not null);
+    create index task_event_of on task_event (task, id);
+    create table idempotency (
+        caller text not null, key text not null, body_digest text not null,
+        task text not null, created real not null,
+        primary key (caller, key));
+    """,
+)
+
+METRICS: tuple[str, ...] = (
+    """
+    create table sample (
+        subject text not null, metric text not null, time integer not null,
+        value real not null, primary key (subject, metric, time)) without rowid;
+    create index sample_time on sample (time);
+    """,
+)
+
+
+def open_all(settings: Settings) -> None:
+    """Open node.db and metrics.db of this node."""
+    folder = settings.data_dir / "node"
+    database.open_database(database.node, folder / "node.db", NODE)
+    database.open_database(database.metrics, folder / "metrics.db", METRICS)

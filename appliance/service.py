@@ -1,0 +1,153 @@
+"""Service: what a service declares, and how its runtime is run.
+
+The declaration is data; registry, pages, wizard, status and CLI read it. The
+runtime lives in the owning process, which writes its state where all can read.
+Services are found by entry points, so nothing here imports them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from graphlib import TopologicalSorter
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from appliance import clock
+from appliance.config import Settings
+
+State = Literal[
+    "waiting", "starting", "running", "degraded", "stopping", "stopped", "failed"
+]
+Process = Literal["state", "jobs", "dns", "gateway", "web"]
+STALE_S = 30.0
+
+
+class Runtime(Protocol):
+    """What runs in the owning process once the service is started."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def reload(self) -> None: ...
+    def status(self) -> tuple[State, str]:
+        """The state and its reason; the reason is empty when all is well."""
+        ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Outcome of a check; `cure` says what to do when it is not `ok`."""
+
+    ok: bool
+    text: str
+    cure: str = ""
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that should be so; the wizard and the pages show it."""
+
+    name: str
+    title: str
+    run: Callable[[Settings], Verdict]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service's declaration."""
+
+    name: str
+    title: str
+    segment: str
+    process: Process
+    runtime: Callable[[Settings], Runtime]
+    section: str | None = None
+    depends: tuple[str, ...] = ()
+    always: bool = False
+    summary: str = ""
+    page: str | None = None
+    checks: Callable[[], tuple[Check, ...]] = tuple
+    operations: str | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the owning process says of a service."""
+
+    state: State
+    reason: str = ""
+    since: float = 0.0
+    beat: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@cache
+def services() -> Mapping[str, Service]:
+    """All installed services by name, in dependency order."""
+    found = {
+        point.name: point.load() for point in entry_points(group="formation.services")
+    }
+    graph = {name: set(item.depends) & set(found) for name, item in found.items()}
+    return {name: found[name] for name in TopologicalSorter(graph).static_order()}
+
+
+def by_segment(segment: str) -> Service | None:
+    """The service whose URL segment this is."""
+    return next((s for s in services().values() if s.segment == segment), None)
+
+
+def chosen_file(settings: Settings) -> Path:
+    return settings.data_dir / "services.json"
+
+
+def chosen(settings: Settings) -> frozenset[str] | None:
+    """Names of the services that should run; None until set-up is done."""
+    try:
+        return frozenset(json.loads(chosen_file(settings).read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def choose(settings: Settings, names: Iterable[str]) -> None:
+    """Write which services should run; those marked `always` are added."""
+    always = {name for name, service in services().items() if service.always}
+    write_json(chosen_file(settings), sorted(always | set(names)))
+
+
+def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
+    """Replace `path` in one step, so that a reader sees old or new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(value))
+    draft.chmod(mode)
+    draft.replace(path)
+
+
+def status_file(settings: Settings, service: Service) -> Path:
+    return settings.run_dir / service.process / f"{service.name}.json"
+
+
+def write_status(settings: Settings, service: Service, status: Status) -> None:
+    write_json(status_file(settings, service), asdict(status))
+
+
+def read_status(settings: Settings, service: Service) -> Status:
+    """The last word of the owning process; `failed` when it fell silent."""
+    try:
+        status = Status(**json.loads(status_file(settings, service).read_text()))
+    except (FileNotFoundError, ValueError):
+        return Status("stopped", f"formation-{service.process} has not started yet")
+    if clock.now() - status.beat > STALE_S:
+        return Status(
+            "failed",
+            f"formation-{service.process} is silent for "
+            f"{clock.now() - status.beat:.0f} s",
+            status.since,
+            status.beat,
+        )
+    return status
