@@ -1,0 +1,23 @@
+"""form-state: the node's signed records."""
+
+from appliance.state.client import (
+    change,
+    changed_marker,
+    find,
+    open_state,
+    put,
+    remove,
+    select,
+)
+from appliance.state.records import Record
+
+__all__ = [
+    "Record",
+    "change",
+    "changed_marker",
+    "find",
+    "open_state",
+    "put",
+    "remove",
+    "select",
+]

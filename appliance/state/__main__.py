@@ -1,0 +1,55 @@
+"""formation-state: holds the node key and is the only writer of records."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import threading
+
+from appliance import wake
+from appliance.config import Settings, settings
+from appliance.host import Host
+from appliance.identity import fingerprint, raw_public, signing_key
+from appliance.process import run_rounds, set_up_logging
+from appliance.state.server import StateServer
+from appliance.state.store import Store
+
+
+def open_store(config: Settings) -> Store:
+    """The node's own store, signing with the node's key."""
+    key = signing_key(config)
+    return Store(
+        config.data_dir / "state" / "state.db",
+        fingerprint(raw_public(key)),
+        key.sign,
+        config.state.headers_kept,
+    )
+
+
+def web_uid() -> int | None:
+    """The uid of formation-web, where that account exists."""
+    try:
+        return pwd.getpwnam("formation-web").pw_uid
+    except KeyError:
+        return None
+
+
+def main() -> None:
+    config = settings()
+    set_up_logging(config)
+    os.umask(0o022)
+
+    def written(kind: str) -> None:
+        for process in ("dns", "jobs", "gateway"):
+            wake.notify(config.run_dir, process, kind)
+
+    server = StateServer(
+        config.run_dir / "state.sock", open_store(config), web_uid(), written
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    run_rounds(Host(config, "state"), wake.Waiter(config.run_dir, "state"))
+    server.shutdown()
+
+
+if __name__ == "__main__":
+    main()

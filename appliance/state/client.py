@@ -1,0 +1,83 @@
+"""Reading and writing records from any process of the node.
+
+Reads go to state.db; writes go to formation-state over its Unix socket, one JSON
+object a line each way.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from appliance.config import Settings, settings
+from appliance.problems import Problem, Unavailable, from_document
+from appliance.state.records import Record
+from appliance.state.store import Reader
+
+_reader: tuple[Path, Reader] | None = None
+
+
+def open_state(config: Settings) -> Reader:
+    """Open state.db for reading; later calls reuse it."""
+    global _reader
+    path = config.data_dir / "state" / "state.db"
+    if _reader is None or _reader[0] != path:
+        _reader = (path, Reader(path))
+    return _reader[1]
+
+
+def find(kind: str, id_: str) -> Record | None:
+    """The record, or None when there is none or it was deleted."""
+    return open_state(settings()).find(kind, id_)
+
+
+def select(kind: str, **equals: Any) -> list[Record]:
+    """Records of a kind whose body has these members, in the ids' order."""
+    return open_state(settings()).select(kind, equals)
+
+
+def changed_marker() -> int:
+    """A number that changes when any record did."""
+    return open_state(settings()).marker()
+
+
+def put(kind: str, id_: str, body: dict[str, Any]) -> Record:
+    """Write a record; durable and signed when this returns."""
+    return _ask({"kind": kind, "id": id_, "body": body, "deleted": False})
+
+
+def change(kind: str, id_: str, **members: Any) -> Record:
+    """Write a record again with some members replaced."""
+    record = find(kind, id_)
+    if record is None:
+        raise Problem("record-unknown", f"There is no {kind} {id_}.", status=404)
+    if all(record.body.get(key) == value for key, value in members.items()):
+        return record
+    return put(kind, id_, {**record.body, **members})
+
+
+def remove(kind: str, id_: str) -> None:
+    """Leave a tombstone; nothing happens when the record is not there."""
+    if find(kind, id_) is not None:
+        _ask({"kind": kind, "id": id_, "body": {}, "deleted": True})
+
+
+def _ask(request: dict[str, Any]) -> Record:
+    path = settings().run_dir / "state.sock"
+    try:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(10)
+            link.connect(str(path))
+            link.sendall(json.dumps(request).encode() + b"\n")
+            answer = json.loads(link.makefile("rb").readline() or b"{}")
+    except (OSError, ValueError) as error:
+        raise Unavailable(
+            "state-unavailable",
+            f"formation-state does not answer ({error}); nothing was changed. Its log "
+            "says why: form logs state.",
+        ) from None
+    if "record" not in answer:
+        raise from_document(answer.get("problem", {}))
+    return Record(**answer["record"])

@@ -1,0 +1,41 @@
+"""form-state as a service: the store and its socket, in formation-state."""
+
+from __future__ import annotations
+
+import threading
+
+from appliance.config import Settings
+from appliance.service import Service, State
+
+
+class StateRuntime:
+    """The socket serves from the process's start: set-up writes through it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = settings.run_dir / "state.sock"
+
+    def start(self) -> None:
+        return None
+
+    def stop(self) -> None:
+        return None
+
+    def reload(self) -> None:
+        return None
+
+    def status(self) -> tuple[State, str]:
+        if self._path.exists() and threading.active_count() > 1:
+            return "running", ""
+        return "failed", f"{self._path} is not served"
+
+
+SERVICE = Service(
+    name="form-state",
+    title="State",
+    segment="state",
+    process="state",
+    runtime=StateRuntime,
+    section="state",
+    always=True,
+    summary="Keeps the node's signed records; the only one that writes them.",
+)
