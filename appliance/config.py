@@ -167,7 +167,8 @@ class NodeSettings(Section):
         None, description="File with the pass phrase that seals the node's keys."
     )
     wait_for: list[str] = Field(
-        [], description="`host:port` that must accept connections before services start."
+        [],
+        description="`host:port` that must accept connections before services start.",
     )
 
 

@@ -27,7 +27,9 @@ class Audit(NodeModel):
     outcome = TextField()
 
 
-def happened(text: str, *, service: str, subject: str = "", level: str = "info") -> None:
+def happened(
+    text: str, *, service: str, subject: str = "", level: str = "info"
+) -> None:
     """Add one event; `text` is a sentence that a person reads."""
     Event.create(
         time=clock.now(), service=service, level=level, subject=subject, text=text

@@ -1,0 +1,345 @@
+"""Durable operations: submit, steps, progress, log, cancel, resume after a crash.
+
+An operation is a row in node.db. Each of its steps is a function that may be run
+again: what a step learned is kept in `memory` when it ends, and after a crash the
+runner goes on with the first step that had not ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import structlog
+from peewee import AutoField, FloatField, IntegerField, TextField
+
+from appliance import clock, wake
+from appliance.config import settings
+from appliance.database import NodeModel, node
+from appliance.problems import NotFound, Problem
+from appliance.service import services
+
+log = structlog.get_logger()
+LIVE = ("queued", "working")
+LOG_LINES = 5000
+
+
+class Operation(NodeModel):
+    """One long action. `state`: queued, working, completed, failed, canceled."""
+
+    id = TextField(primary_key=True)
+    kind = TextField()
+    title = TextField()
+    subject = TextField()
+    account = TextField()
+    state = TextField()
+    params = TextField()
+    memory = TextField()
+    steps = TextField()
+    result = TextField(null=True)
+    error = TextField(null=True)
+    cancel = IntegerField(default=0)
+    worker = TextField(null=True)
+    created = FloatField()
+    started = FloatField(null=True)
+    ended = FloatField(null=True)
+
+
+class OperationLog(NodeModel):
+    id = AutoField()
+    operation = TextField()
+    time = FloatField()
+    step = TextField()
+    line = TextField()
+
+    class Meta:
+        table_name = "operation_log"
+
+
+class Canceled(Problem):
+    def __init__(self) -> None:
+        super().__init__("canceled", "The operation was canceled.", status=409)
+
+
+@dataclass(frozen=True)
+class Step:
+    """`undo` releases what the step made, after a failure or a cancellation."""
+
+    name: str
+    title: str
+    do: Callable[[Run], None]
+    undo: Callable[[Run], None] | None = None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of operation; `role` is what its account needs."""
+
+    name: str
+    steps: tuple[Step, ...]
+    role: str = "developer"
+
+
+@dataclass
+class Run:
+    """What a step sees: parameters, memory across steps, log and progress."""
+
+    id: str
+    account: str
+    subject: str
+    params: Mapping[str, Any]
+    memory: dict[str, Any]
+    result: dict[str, Any] = field(default_factory=dict)
+    step: str = ""
+
+    def log(self, line: str) -> None:
+        OperationLog.create(
+            operation=self.id, time=clock.now(), step=self.step, line=line[:2000]
+        )
+
+    def progress(self, fraction: float | None, detail: str = "") -> None:
+        """Say how far the present step is, 0 to 1 or None for unknown."""
+        _change_step(self.id, self.step, progress=fraction, detail=detail)
+
+    def is_cancelled(self) -> bool:
+        row = Operation.select(Operation.cancel).where(Operation.id == self.id)
+        return bool(row.scalar())
+
+    def check(self) -> None:
+        """Raise Canceled once somebody asked for it."""
+        if self.is_cancelled():
+            raise Canceled
+
+
+def kinds() -> dict[str, Kind]:
+    """All kinds, from the modules that the services declare."""
+    modules = [s.operations for s in services().values() if s.operations]
+    return {k.name: k for module in modules for k in import_module(module).KINDS}
+
+
+def submit(
+    kind: str, *, title: str, subject: str, params: dict[str, Any], account: str
+) -> str:
+    """Queue an operation and wake formation-jobs; returns its id."""
+    if kind not in kinds():
+        raise NotFound("operation-unknown", f"There is no operation {kind!r}.")
+    steps = [
+        {
+            "name": step.name,
+            "title": step.title,
+            "state": "todo",
+            "started": None,
+            "ended": None,
+            "progress": None,
+            "detail": "",
+        }
+        for step in kinds()[kind].steps
+    ]
+    id_ = clock.new_id()
+    Operation.create(
+        id=id_,
+        kind=kind,
+        title=title,
+        subject=subject,
+        account=account,
+        state="queued",
+        params=json.dumps(params),
+        memory="{}",
+        steps=json.dumps(steps),
+        created=clock.now(),
+    )
+    wake.notify(settings().run_dir, "jobs", "operation")
+    return id_
+
+
+def get(id_: str) -> Operation:
+    row = Operation.get_or_none(Operation.id == id_)
+    if row is None:
+        raise NotFound("operation-unknown", f"There is no operation {id_}.")
+    return row
+
+
+def recent(limit: int = 20, live: bool = False) -> list[Operation]:
+    """The newest operations first; `live` leaves out those that ended."""
+    query = Operation.select().order_by(Operation.id.desc()).limit(limit)
+    if live:
+        query = query.where(Operation.state.in_(LIVE))
+    return list(query)
+
+
+def log_lines(id_: str, after: int = 0) -> list[tuple[int, float, str, str]]:
+    """(id, time, step, line) of the log after a line's id."""
+    rows = OperationLog.select().where(
+        (OperationLog.operation == id_) & (OperationLog.id > after)
+    )
+    ordered = rows.order_by(OperationLog.id).limit(LOG_LINES)
+    return [(row.id, row.time, row.step, row.line) for row in ordered]
+
+
+def cancel(id_: str) -> Operation:
+    """Ask an operation to end; harmless when it ended already."""
+    get(id_)
+    Operation.update(cancel=1).where(
+        (Operation.id == id_) & Operation.state.in_(LIVE)
+    ).execute()
+    wake.notify(settings().run_dir, "jobs", "cancel")
+    return get(id_)
+
+
+def as_document(row: Operation) -> dict[str, Any]:
+    """The operation as the API shows it; parameters stay inside."""
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "title": row.title,
+        "subject": row.subject,
+        "state": row.state,
+        "steps": json.loads(row.steps),
+        "result": json.loads(row.result) if row.result else None,
+        "error": json.loads(row.error) if row.error else None,
+        "created": clock.rfc3339(row.created),
+        "started": clock.rfc3339(row.started),
+        "ended": clock.rfc3339(row.ended),
+    }
+
+
+def _change_step(id_: str, name: str, **members: Any) -> None:
+    with node.atomic("immediate"):
+        row = get(id_)
+        steps = json.loads(row.steps)
+        for step in steps:
+            if step["name"] == name:
+                step.update(members)
+        Operation.update(steps=json.dumps(steps)).where(Operation.id == id_).execute()
+
+
+class Runner:
+    """Runs operations in threads of formation-jobs; `crash` is for tests: it is
+    called with (operation, step) after each step and may end the process."""
+
+    def __init__(
+        self, workers: int = 4, crash: Callable[[str, str], None] | None = None
+    ) -> None:
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="operation")
+        self._crash = crash
+        self._running: set[str] = set()
+        self._lock = threading.Lock()
+        self.worker = f"{os.getpid()}-{clock.new_id()}"
+
+    def recover(self) -> int:
+        """Queue again what a dead runner had begun; says how many."""
+        again = Operation.update(state="queued", worker=None).where(
+            Operation.state == "working"
+        )
+        return int(again.execute())
+
+    def round(self) -> int:
+        """Start what is queued; returns how many were started."""
+        waiting = Operation.select().where(Operation.state == "queued")
+        started = 0
+        for row in waiting.order_by(Operation.id):
+            with self._lock:
+                if row.id in self._running:
+                    continue
+                self._running.add(row.id)
+            self._pool.submit(self._run, row.id)
+            started += 1
+        return started
+
+    def stop(self) -> None:
+        """Leave the rest to the next runner."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, id_: str) -> None:
+        try:
+            execute(id_, self.worker, self._crash)
+        except Problem as problem:
+            log.error("operation.lost", operation=id_, why=str(problem))
+        finally:
+            with self._lock:
+                self._running.discard(id_)
+
+
+def execute(
+    id_: str, worker: str, crash: Callable[[str, str], None] | None = None
+) -> None:
+    """Run one operation to its end, from the first step that is not done."""
+    row = get(id_)
+    kind = kinds()[row.kind]
+    run = Run(
+        id_, row.account, row.subject, json.loads(row.params), json.loads(row.memory)
+    )
+    Operation.update(
+        state="working", worker=worker, started=row.started or clock.now()
+    ).where(Operation.id == id_).execute()
+    done = {s["name"] for s in json.loads(row.steps) if s["state"] == "done"}
+    for step in kind.steps:
+        if step.name in done:
+            continue
+        problem = _do(run, step)
+        if problem is not None:
+            _undo(run, kind, step)
+            return _end(run, problem)
+        if crash is not None:
+            crash(id_, step.name)
+    return _end(run, None)
+
+
+def _do(run: Run, step: Step) -> Problem | None:
+    run.step = step.name
+    _change_step(run.id, step.name, state="now", started=clock.now(), progress=None)
+    try:
+        run.check()
+        step.do(run)
+    except Problem as problem:
+        state = "canceled" if isinstance(problem, Canceled) else "failed"
+        _change_step(run.id, step.name, state=state, ended=clock.now())
+        return problem
+    except Exception as error:  # noqa: BLE001 - a step's bug must end its operation
+        log.exception("operation.bug", operation=run.id, step=step.name)
+        _change_step(run.id, step.name, state="failed", ended=clock.now())
+        return Problem(
+            "internal-error",
+            f"{step.title}: {type(error).__name__}: {error}. The log of "
+            "formation-jobs has the details.",
+            status=500,
+        )
+    with node.atomic("immediate"):
+        Operation.update(memory=json.dumps(run.memory)).where(
+            Operation.id == run.id
+        ).execute()
+        _change_step(run.id, step.name, state="done", ended=clock.now(), progress=1.0)
+    return None
+
+
+def _undo(run: Run, kind: Kind, failed: Step) -> None:
+    begun = kind.steps[: kind.steps.index(failed) + 1]
+    for step in reversed(begun):
+        if step.undo is None:
+            continue
+        try:
+            step.undo(run)
+        except Problem as problem:
+            run.log(f"cleaning up {step.title}: {problem}")
+
+
+def _end(run: Run, problem: Problem | None) -> None:
+    state = "completed"
+    if problem is not None:
+        state = "canceled" if isinstance(problem, Canceled) else "failed"
+        run.log(str(problem))
+    Operation.update(
+        state=state,
+        ended=clock.now(),
+        memory=json.dumps(run.memory),
+        params=json.dumps({k: v for k, v in run.params.items() if k != "private"}),
+        result=json.dumps(run.result or run.memory.get("result", {})),
+        error=json.dumps(problem.document()) if problem else None,
+    ).where(Operation.id == run.id).execute()
+    wake.notify(settings().run_dir, "gateway", "operation")
