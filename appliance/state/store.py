@@ -159,13 +159,14 @@ class Store(Reader):
             record.signature,
             int(record.deleted),
         )
-        execute = self.database.execute_sql
-        execute("replace into record values (?,?,?,?,?,?,?,?,?)", values)
-        execute(
+        self.database.execute_sql(
+            "replace into record values (?,?,?,?,?,?,?,?,?)", values
+        )
+        self.database.execute_sql(
             "replace into header values (?,?,?,?,?,?)",
             (values[0], values[1], *values[3:7]),
         )
-        execute(
+        self.database.execute_sql(
             "delete from header where kind=? and id=? and hlc not in (select hlc "
             "from header where kind=? and id=? order by hlc desc limit ?)",
             (*values[:2], *values[:2], self._headers_kept),
