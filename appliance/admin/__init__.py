@@ -1,0 +1,1 @@
+"""admin: accounts, set-up, processes, checks of this node."""

@@ -1,0 +1,103 @@
+"""Caddy's configuration and the node's own long-lived certificate."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from appliance.config import Settings
+
+YEARS = 10
+
+
+def certificate_files(settings: Settings) -> tuple[Path, Path]:
+    folder = settings.data_dir / "tls"
+    return folder / "node.crt", folder / "node.key"
+
+
+def ensure_certificate(settings: Settings) -> None:
+    """Make a self-signed certificate for this machine's name, once."""
+    cert_file, key_file = certificate_files(settings)
+    if cert_file.exists():
+        return
+    key = ec.generate_private_key(ec.SECP256R1())
+    host = socket.gethostname() or "formation"
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=365 * YEARS))
+        .add_extension(
+            x509.SubjectAlternativeName(
+                [x509.DNSName(host), x509.DNSName("localhost")]
+            ),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    key_file.touch(mode=0o600)
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def fingerprint(settings: Settings) -> str:
+    """SHA-256 of the certificate, as browsers show it."""
+    pem = certificate_files(settings)[0].read_bytes()
+    digest = x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
+    return ":".join(digest[i : i + 2] for i in range(0, len(digest), 2)).upper()
+
+
+def caddyfile(settings: Settings) -> str:
+    """Task calls and event streams go to the gateway, all else to web."""
+    run = settings.run_dir
+    cert, key = certificate_files(settings)
+    http = settings.http
+    return f"""{{
+    admin unix/{run}/caddy.sock
+    auto_https off
+    persist_config off
+    storage file_system {settings.data_dir}/caddy
+}}
+(node) {{
+    @tasks path_regexp ^/api/v1/market/(tasks($|/)|agents/.+/(run_task|submit_task)$)
+    @events path_regexp /events$
+    handle @tasks {{
+        reverse_proxy unix/{run}/gateway.sock {{
+            flush_interval -1
+        }}
+    }}
+    handle @events {{
+        reverse_proxy unix/{run}/gateway.sock {{
+            flush_interval -1
+        }}
+    }}
+    handle {{
+        reverse_proxy unix/{run}/web.sock
+    }}
+}}
+http://127.0.0.1:{http.port} {{
+    bind 127.0.0.1
+    import node
+}}
+https://{http.https_host}:{http.https_port} {{
+    tls {cert} {key}
+    import node
+}}
+"""

@@ -1,0 +1,31 @@
+"""formation-jobs: the timetable and the operation runner, as root."""
+
+from __future__ import annotations
+
+from appliance import identity, schema, wake
+from appliance.config import settings
+from appliance.host import Host
+from appliance.operations import Runner
+from appliance.process import run_rounds, set_up_logging
+from jobs.clock import timetable
+
+
+def main() -> None:
+    config = settings()
+    set_up_logging(config)
+    schema.open_all(config)
+    identity.sealing_key(config)
+    runner = Runner()
+    runner.recover()
+    scheduler = timetable(config)
+    scheduler.start()
+    waiter = wake.Waiter(config.run_dir, "jobs")
+    try:
+        run_rounds(Host(config, "jobs"), waiter, runner.round)
+    finally:
+        scheduler.shutdown(wait=False)
+        runner.stop()
+
+
+if __name__ == "__main__":
+    main()
