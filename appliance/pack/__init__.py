@@ -1,0 +1,26 @@
+"""form-pack: from a Formfile and its context to a bootable image."""
+
+from appliance.pack.archive import ArchiveError, unpack_isolated
+from appliance.pack.build import BuildRequest, BuiltImage, build
+from appliance.pack.formfile import Diagnostic, Formfile
+from appliance.pack.identity import as_document, build_id, from_document
+from appliance.pack.parser import Checked, check, diagnostics_json
+from appliance.pack.sandbox import BuildError, BuildLimits
+
+__all__ = [
+    "ArchiveError",
+    "BuildError",
+    "BuildLimits",
+    "BuildRequest",
+    "BuiltImage",
+    "Checked",
+    "Diagnostic",
+    "Formfile",
+    "as_document",
+    "build",
+    "build_id",
+    "check",
+    "diagnostics_json",
+    "from_document",
+    "unpack_isolated",
+]

@@ -1,0 +1,1 @@
+"""The guest base: kernel, initrd, Debian tree and the small init inside it."""
