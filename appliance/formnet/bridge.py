@@ -1,0 +1,42 @@
+"""The bridge (rtnetlink through pyroute2) and the guests' firewall (nft)."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from appliance.config import Settings
+from appliance.formnet.addresses import Network, network
+from appliance.formnet.firewall import ruleset
+from appliance.problems import Problem
+
+
+def ensure_network(settings: Settings) -> Network:
+    """Make bridge, address and rules as they should be; may be called again."""
+    found = network(settings.formnet.bridge, settings.formnet.cidr)
+    _ensure_bridge(found)
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1\n")
+    rules = ruleset(found, settings.dns.port, settings.formnet.guest_access)
+    done = subprocess.run(
+        ["nft", "-f", "-"], input=rules, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Problem("firewall-failed", f"nft: {done.stderr.strip()[:300]}")
+    return found
+
+
+def _ensure_bridge(found: Network) -> None:
+    from pyroute2 import IPRoute
+
+    with IPRoute() as link:
+        index = link.link_lookup(ifname=found.bridge)
+        if not index:
+            link.link("add", ifname=found.bridge, kind="bridge", br_stp_state=0)
+            index = link.link_lookup(ifname=found.bridge)
+        have = {
+            dict(a["attrs"]).get("IFA_ADDRESS") for a in link.get_addr(index=index[0])
+        }
+        if found.gateway not in have:
+            length = found.block.prefixlen
+            link.addr("add", index=index[0], address=found.gateway, prefixlen=length)
+        link.link("set", index=index[0], state="up")

@@ -1,0 +1,40 @@
+"""libvirtd in the foreground, for machines without systemd.
+
+Runs it under a child subreaper: orphaned QEMU probes are reaped at once, which
+makes libvirtd start in 2 s instead of 12. QEMU runs as root there because a
+container's /dev/kvm often belongs to nobody else; with systemd nothing of this
+is used and Debian's qemu.conf stays as it is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+CONF = Path("/etc/libvirt/qemu.conf")
+MARK = "# formation: no systemd here"
+LINES = 'user = "root"\ngroup = "root"\nstdio_handler = "file"\ndynamic_ownership = 0\n'
+_SUBREAPER = 36
+
+
+def main() -> None:
+    text = CONF.read_text() if CONF.exists() else ""
+    if MARK not in text:
+        CONF.write_text(f"{text}\n{MARK}\n{LINES}")
+    ctypes.CDLL(None).prctl(_SUBREAPER, 1)
+    Path("/run/libvirtd.pid").unlink(missing_ok=True)
+    child = subprocess.Popen(["/usr/sbin/libvirtd"])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda signum, frame: child.terminate())
+    while True:
+        pid, status = os.wait()
+        if pid == child.pid:
+            sys.exit(os.waitstatus_to_exitcode(status))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""An instance's life: its files, its domain, and back to nothing.
+
+Every function may be called again after a crash and then finishes the work.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from appliance.config import settings
+from appliance.problems import Problem
+from appliance.vmm.domain import InstanceSpec, domain_xml
+from appliance.vmm.seed import write_seed
+
+SHUTDOWN_S = 10.0
+
+
+def folder(instance: str) -> Path:
+    return settings().instances_dir / instance
+
+
+def create(spec: InstanceSpec) -> None:
+    """Overlay, seed, volumes and domain; the disk that is there is kept."""
+    from appliance.vmm import libvirt
+
+    spec.folder.mkdir(parents=True, exist_ok=True)
+    disk = spec.folder / "disk.qcow2"
+    if not disk.exists():
+        draft = spec.folder / "disk.new"
+        _qemu_img("create", "-q", "-f", "qcow2", "-b", str(spec.image), "-F", "qcow2")(
+            str(draft), f"{spec.disk_gib}G"
+        )
+        draft.rename(disk)
+    for _, path in spec.volumes:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            with path.open("wb") as file:
+                file.truncate(spec.disk_gib << 30)
+    write_seed(spec, spec.folder / "seed.tar")
+    libvirt.define(domain_xml(spec))
+
+
+def _qemu_img(*arguments: str) -> Callable[..., None]:
+    def call(*more: str) -> None:
+        done = subprocess.run(
+            ["qemu-img", *arguments, *more], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise Problem("disk-failed", f"qemu-img: {done.stderr.strip()[:300]}")
+
+    return call
+
+
+def boot(instance: str) -> None:
+    from appliance.vmm import libvirt
+
+    libvirt.start(instance)
+
+
+def shutdown(instance: str, timeout: float = SHUTDOWN_S) -> None:
+    """Ask the guest to end, wait, then cut the power."""
+    from appliance.vmm import libvirt
+
+    libvirt.ask_shutdown(instance)
+    pause = threading.Event()
+    waited = 0.0
+    while libvirt.state(instance) == "running" and waited < timeout:
+        pause.wait(0.1)
+        waited += 0.1
+    libvirt.destroy(instance)
+
+
+def delete(instance: str) -> None:
+    """Release domain, disk and seed; volumes stay."""
+    from appliance.vmm import libvirt
+
+    libvirt.destroy(instance)
+    libvirt.undefine(instance)
+    shutil.rmtree(folder(instance), ignore_errors=True)
+
+
+def domain_state(instance: str) -> str:
+    from appliance.vmm import libvirt
+
+    return libvirt.state(instance)
+
+
+def console_tail(instance: str, lines: int = 200) -> list[str]:
+    """The last lines of the console, where the agent's output is too."""
+    try:
+        with (folder(instance) / "console.log").open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - lines * 200))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return []
+    return [line.rstrip("\r") for line in text.split("\n")[-lines:] if line.strip()]

@@ -1,0 +1,76 @@
+"""vmm-service as a service: the reconciling thread, in formation-jobs."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from appliance import state
+from appliance.config import Settings
+from appliance.problems import Problem
+from appliance.service import Service, State
+
+ROUND_S = 2.0
+log = structlog.get_logger()
+
+
+class VmmRuntime:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ended = threading.Event()
+        self._trouble = ""
+        self._thread = threading.Thread(target=self._rounds, daemon=True)
+
+    def start(self) -> None:
+        from appliance.vmm.probe import accelerator
+
+        accelerator(self._settings)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join(15)
+        if self._settings.vmm.on_exit == "shutdown":
+            self._shut_down_all()
+
+    def reload(self) -> None:
+        return None
+
+    def status(self) -> tuple[State, str]:
+        return ("degraded", self._trouble) if self._trouble else ("running", "")
+
+    def _rounds(self) -> None:
+        from appliance.vmm.reconcile import reconcile
+
+        while not self._ended.wait(ROUND_S):
+            try:
+                reconcile()
+                self._trouble = ""
+            except Problem as problem:
+                self._trouble = str(problem)
+
+    def _shut_down_all(self) -> None:
+        from appliance.vmm import instances
+
+        threads = [
+            threading.Thread(target=instances.shutdown, args=(record.id,))
+            for record in state.select("instance")
+            if record.body["desired"] == "running"
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+SERVICE = Service(
+    name="vmm-service",
+    title="Virtual machines",
+    segment="vmm",
+    process="jobs",
+    runtime=VmmRuntime,
+    section="vmm",
+    depends=("form-state", "formnet"),
+    summary="Runs instances under libvirt and keeps them as they should be.",
+)
