@@ -1,0 +1,375 @@
+"""The main job as an operation: plan, build, register, place, boot, healthy, named.
+
+Each step can be run again: what it made is named in the operation's memory
+before the next one begins, and a failed or canceled deployment releases its
+instance while the one that ran before goes on.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from appliance import clock, events, formnet, identity, pack, state, vmm
+from appliance.config import settings
+from appliance.market.names import next_version
+from appliance.operations import Kind, Run, Step
+from appliance.problems import Conflict, Invalid, Problem
+from appliance.vmm.health import probe_health
+from appliance.vmm.probe import accelerator
+from appliance.vmm.room import check_capacity
+
+PROBE_S = 0.15
+
+
+def plan(run: Run) -> None:
+    """Unpack the upload, check the Formfile, give the build its id."""
+    context = settings().data_dir / "contexts" / run.id
+    shutil.rmtree(context, ignore_errors=True)
+    upload = run.params.get("upload")
+    if upload:
+        pack.unpack_isolated(Path(upload), context)
+    folder = _context_root(context)
+    text = run.params.get("formfile") or _formfile_text(folder)
+    checked = pack.check(text, folder if folder.exists() else None)
+    for item in checked.diagnostics:
+        run.log(f"line {item.line}, column {item.column}: {item.message} {item.hint}")
+    if checked.formfile is None:
+        first = next(d for d in checked.diagnostics if d.level == "error")
+        raise Problem(
+            "formfile-invalid",
+            f"{first.message}; line {first.line}, column {first.column}",
+            status=422,
+            diagnostics=[asdict(item) for item in checked.diagnostics],
+        )
+    formfile = checked.formfile
+    _must_have_secrets(run.params["owner_name"], formfile)
+    run.memory |= {
+        "formfile": pack.as_document(formfile, passwords=True),
+        "context": str(folder) if folder.exists() else None,
+        "build_id": pack.build_id(
+            formfile, formfile.base, folder if folder.exists() else None
+        ),
+        "agent": f"{run.params['owner_name']}/{formfile.name}",
+    }
+
+
+def _context_root(context: Path) -> Path:
+    """The folder that holds the Formfile: the archive's root or its one folder."""
+    if not context.exists() or (context / "Formfile").exists():
+        return context
+    inner = [path for path in context.iterdir() if path.is_dir()]
+    if len(inner) == 1 and (inner[0] / "Formfile").exists():
+        return inner[0]
+    return context
+
+
+def _formfile_text(folder: Path) -> bytes:
+    try:
+        return (folder / "Formfile").read_bytes()
+    except OSError:
+        raise Invalid(
+            "There is no file named Formfile at the top of what was uploaded."
+        ) from None
+
+
+def _must_have_secrets(owner: str, formfile: pack.Formfile) -> None:
+    from appliance.market.secrets import names
+
+    missing = sorted(set(formfile.secrets) - set(names(owner, formfile.name)))
+    if missing:
+        raise Problem(
+            "secret-missing",
+            f"{formfile.name} needs {', '.join(missing)}: set it with "
+            f"form secret set {formfile.name} {missing[0]}",
+            status=422,
+        )
+
+
+def _formfile(run: Run) -> pack.Formfile:
+    return pack.from_document(run.memory["formfile"])
+
+
+def build(run: Run) -> None:
+    config = settings()
+    formfile = _formfile(run)
+    limits = pack.BuildLimits(
+        seconds=config.pack.build_timeout_s,
+        memory_mib=config.pack.build_memory_mib,
+        processes=config.pack.build_processes,
+        disk_mib=config.pack.build_disk_gib * 1024,
+    )
+    context = run.memory["context"]
+    request = pack.BuildRequest(
+        formfile=formfile,
+        context=Path(context) if context else None,
+        build_id=run.memory["build_id"],
+        base_dir=base_dir(formfile),
+        data_dir=config.data_dir,
+        images_dir=config.images_dir,
+        limits=limits,
+        start_id=config.pack.subuid_start,
+        refresh=bool(run.params.get("refresh")),
+    )
+    try:
+        made = pack.build(request, run.log, run.is_cancelled, run.progress)
+    except Problem:
+        run.check()  # a canceled build fails too; say what it was
+        raise
+    run.memory |= {"image": made.digest, "image_bytes": made.size_bytes}
+
+
+def base_dir(formfile: pack.Formfile) -> Path:
+    return settings().base_dir / formfile.base.replace(":", "-")
+
+
+def register(run: Run) -> None:
+    """Agent, version, build and deployment, each pointing at the others."""
+    memory, formfile = run.memory, _formfile(run)
+    agent = memory["agent"]
+    known = state.select("version", agent=agent)
+    version = formfile.version or next_version(
+        [(r.body["version"], r.body["build_id"]) for r in known], memory["build_id"]
+    )
+    memory["version"] = version
+    before = state.find("version", f"{agent}@{version}")
+    if before and before.body["build_id"] != memory["build_id"]:
+        raise Conflict(
+            "version-taken",
+            f"{agent} {version} is registered with another build; raise VERSION in "
+            "the Formfile, or remove the line.",
+        )
+    now = clock.rfc3339(clock.now())
+    state.put("agent", agent, _agent_body(run, formfile, version))
+    state.put(
+        "version",
+        f"{agent}@{version}",
+        {
+            "agent": agent,
+            "version": version,
+            "build_id": memory["build_id"],
+            "image": memory["image"],
+            "formfile": pack.as_document(formfile),
+            "created": now,
+        },
+    )
+    common = {"agent": agent, "version": version, "created": now, "operation": run.id}
+    links = {"build_id": memory["build_id"], "image": memory["image"]}
+    state.put("build", memory["build_id"], {**common, **links})
+    domains = [asdict(domain) for domain in formfile.domains]
+    state.put("deployment", run.id, {**common, "copies": 1, "domains": domains})
+
+
+def _agent_body(run: Run, formfile: pack.Formfile, version: str) -> dict[str, Any]:
+    before = state.find("agent", run.memory["agent"])
+    return {
+        "owner": run.account,
+        "owner_name": run.params["owner_name"],
+        "name": formfile.name,
+        "description": formfile.description,
+        "category": formfile.category,
+        "tags": list(formfile.tags),
+        "card": before.body.get("card") if before else None,
+        "latest": version,
+    }
+
+
+def place(run: Run) -> None:
+    """Find room and an address, and write the Instance before its VM exists."""
+    formfile = _formfile(run)
+    if "instance" not in run.memory:
+        check_capacity(formfile.memory_mib, formfile.vcpu, formfile.disk_gib)
+        run.memory["instance"] = f"{run.id}"
+    instance = run.memory["instance"]
+    network = formnet.ensure_network(settings())
+    known = state.find("instance", instance)
+    taken = {r.body["address"] for r in state.select("instance")}
+    address = (
+        known.body["address"] if known else formnet.free_address(network.block, taken)
+    )
+    state.put("instance", instance, _instance_body(run, formfile, address))
+    vmm.create(_spec(run, formfile, address, network))
+
+
+def _instance_body(run: Run, formfile: pack.Formfile, address: str) -> dict[str, Any]:
+    return {
+        "agent": run.memory["agent"],
+        "owner_name": run.params["owner_name"],
+        "name": formfile.name,
+        "version": run.memory["version"],
+        "deployment": run.id,
+        "slot": 0,
+        "node": identity.node_id(settings()),
+        "address": address,
+        "port": formfile.agent_port,
+        "health_path": formfile.healthcheck,
+        "desired": "running",
+        "state": "created",
+        "reason": "",
+        "image": run.memory["image"],
+        "vcpu": formfile.vcpu,
+        "memory_mib": formfile.memory_mib,
+        "disk_gib": formfile.disk_gib,
+        "volumes": list(formfile.volumes),
+        "created": clock.rfc3339(clock.now()),
+    }
+
+
+def _spec(
+    run: Run, formfile: pack.Formfile, address: str, network: formnet.Network
+) -> vmm.InstanceSpec:
+    from appliance.market.secrets import reveal
+
+    config = settings()
+    owner = run.params["owner_name"]
+    volumes = config.instances_dir / "volumes" / owner / formfile.name
+    return vmm.InstanceSpec(
+        id=run.memory["instance"],
+        hostname=formfile.name,
+        image=config.images_dir / f"{run.memory['image']}.qcow2",
+        base_dir=base_dir(formfile),
+        folder=config.instances_dir / run.memory["instance"],
+        vcpu=formfile.vcpu,
+        memory_mib=formfile.memory_mib,
+        disk_gib=formfile.disk_gib,
+        bridge=network.bridge,
+        address=address,
+        prefix=network.block.prefixlen,
+        gateway=network.gateway,
+        accelerator=accelerator(config),
+        volumes=tuple(
+            (f"volume{n}", volumes / f"{path.strip('/').replace('/', '=')}.raw")
+            for n, path in enumerate(formfile.volumes)
+        ),
+        env=reveal(owner, formfile.name),
+        shadow=tuple(
+            f"{user.username}:{user.passwd_hash}"
+            for user in formfile.users
+            if user.passwd_hash
+        ),
+        expire=tuple(u.username for u in formfile.users if u.chpasswd_expire),
+    )
+
+
+def boot(run: Run) -> None:
+    instance = run.memory["instance"]
+    state.change("instance", instance, state="booting")
+    _stop_holders_of_volumes(run)
+    vmm.boot(instance)
+
+
+def _stop_holders_of_volumes(run: Run) -> None:
+    """A volume is written by one instance at a time."""
+    if not run.memory["formfile"]["volumes"]:
+        return
+    for record in _others(run):
+        state.change("instance", record.id, desired="stopped", state="stopped")
+        vmm.shutdown(record.id)
+
+
+def healthy(run: Run) -> None:
+    """Wait for the health check; a silent or dying guest fails with its log."""
+    instance, limit = run.memory["instance"], settings().vmm.boot_timeout_s
+    body = _body(instance)
+    pause, began, why, shown = threading.Event(), clock.now(), "", 0
+    while clock.now() - began < limit:
+        run.check()
+        ok, why = probe_health(body["address"], body["port"], body["health_path"])
+        lines = vmm.console_tail(instance, 500)
+        for line in lines[shown:]:
+            run.log(line)
+        shown = len(lines)
+        if ok:
+            state.change("instance", instance, state="healthy", reason="")
+            return
+        if vmm.domain_state(instance) != "running":
+            raise Problem("guest-ended", f"The VM ended: {_last(lines)}", status=502)
+        run.progress((clock.now() - began) / limit, why)
+        pause.wait(PROBE_S)
+    raise Problem(
+        "never-healthy",
+        f"Not healthy after {limit} s ({why}). Its last lines: {_last(lines)}",
+        status=504,
+    )
+
+
+def _last(lines: list[str]) -> str:
+    return " / ".join(lines[-5:]) or "nothing was printed"
+
+
+def _body(instance: str) -> dict[str, Any]:
+    record = state.find("instance", instance)
+    if record is None:
+        raise Problem("instance-deleted", "The instance was deleted meanwhile.")
+    return record.body
+
+
+def named(run: Run) -> None:
+    """Names lead to the new instance; what ran before is released."""
+    zone, memory = settings().dns.zone, run.memory
+    owner, name = run.params["owner_name"], _body(memory["instance"])["name"]
+    for fqdn in (f"{name}.{owner}.{zone}", f"{name}.{zone}"):
+        body = {
+            "name": fqdn,
+            "agent": memory["agent"],
+            "instance": memory["instance"],
+            "kind": "internal",
+        }
+        state.put("domain", fqdn, body)
+    for record in _others(run):
+        vmm.shutdown(record.id)
+        vmm.delete(record.id)
+        state.remove("instance", record.id)
+    shutil.rmtree(settings().data_dir / "contexts" / run.id, ignore_errors=True)
+    if run.params.get("upload"):
+        Path(run.params["upload"]).unlink(missing_ok=True)
+    address = _body(memory["instance"])["address"]
+    memory["result"] = {
+        "agent": memory["agent"],
+        "version": memory["version"],
+        "instance": memory["instance"],
+        "address": address,
+        "names": [f"{name}.{zone}", f"{name}.{owner}.{zone}"],
+    }
+    memory["formfile"] = {}  # no password's hash outlives its deployment here
+    events.happened(
+        f"{memory['agent']} {memory['version']} was deployed",
+        service="marketplace",
+        subject=memory["agent"],
+    )
+
+
+def _others(run: Run) -> list[state.Record]:
+    return [
+        record
+        for record in state.select("instance", agent=run.memory["agent"])
+        if record.id != run.memory["instance"]
+    ]
+
+
+def release(run: Run) -> None:
+    """Undo: the new instance goes, whatever ran before stays."""
+    instance = run.memory.get("instance")
+    if instance:
+        vmm.delete(instance)
+        state.remove("instance", instance)
+    shutil.rmtree(settings().data_dir / "contexts" / run.id, ignore_errors=True)
+    if run.params.get("upload"):
+        Path(run.params["upload"]).unlink(missing_ok=True)
+
+
+DEPLOY = Kind(
+    "deploy",
+    (
+        Step("plan", "Plan", plan, release),
+        Step("build", "Build", build),
+        Step("register", "Register", register),
+        Step("place", "Place", place, None),
+        Step("boot", "Boot", boot),
+        Step("healthy", "Healthy", healthy),
+        Step("named", "Named", named),
+    ),
+)
