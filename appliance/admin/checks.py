@@ -1,0 +1,75 @@
+"""What a machine needs to be a node, each with a plain verdict and a cure."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import UTC, datetime
+
+import psutil
+
+from appliance.config import Settings
+from appliance.service import Check, Verdict
+
+
+def kvm(settings: Settings) -> Verdict:
+    from appliance.vmm.probe import accelerator
+
+    if accelerator(settings) == "kvm":
+        return Verdict(True, "KVM works: a guest was booted with it")
+    return Verdict(
+        True,
+        "emulation: a guest does not boot under KVM here, VMs run about ten times slower",
+        "Switch virtualisation on in the firmware, or nested virtualisation on the "
+        "host.",
+        warning=True,
+    )
+
+
+def cpu(settings: Settings) -> Verdict:
+    count = psutil.cpu_count() or 1
+    return Verdict(count >= 2, f"{count} CPUs", "Two or more CPUs are better.")
+
+
+def memory(settings: Settings) -> Verdict:
+    gib = psutil.virtual_memory().total / 2**30
+    return Verdict(gib >= 2, f"{gib:.1f} GiB", "At least 2 GiB are needed.")
+
+
+def disk(settings: Settings) -> Verdict:
+    gib = psutil.disk_usage(str(settings.data_dir)).free / 2**30
+    cure = f"Free some space, or move {settings.data_dir} to a larger disk."
+    return Verdict(gib >= 10, f"{gib:.0f} GiB free", cure)
+
+
+def libvirt(settings: Settings) -> Verdict:
+    there = os.path.exists("/run/libvirt/libvirt-sock")  # noqa: PTH110
+    cure = "Start libvirtd: systemctl start libvirtd."
+    return Verdict(there, "libvirt answers" if there else "libvirt is not there", cure)
+
+
+def dns_port(settings: Settings) -> Verdict:
+    port = settings.dns.port
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((settings.dns.host, port))
+        except OSError:
+            text = f"UDP port {port} is in use, by form-dns itself or another server"
+            return Verdict(True, text, "Set dns.port if names do not work.", True)
+    return Verdict(True, f"UDP port {port} is free for names")
+
+
+def clock(settings: Settings) -> Verdict:
+    year = datetime.now(UTC).year
+    return Verdict(year >= 2025, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "Set it.")
+
+
+CHECKS = (
+    Check("kvm", "Virtualisation", kvm),
+    Check("cpu", "CPU", cpu),
+    Check("memory", "Memory", memory),
+    Check("disk", "Disk", disk),
+    Check("libvirt", "libvirt", libvirt),
+    Check("ports", "Ports", dns_port),
+    Check("clock", "Clock", clock),
+)

@@ -1,0 +1,155 @@
+"""Set-up: the claim code, the answers of each step, and the end of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import tomllib
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from peewee import FloatField, TextField
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from appliance import clock, events, formnet, identity, state
+from appliance.admin import accounts
+from appliance.config import Settings
+from appliance.database import NodeModel
+from appliance.problems import Invalid, Problem
+from appliance.service import choose, chosen, services
+
+STEPS = ("claim", "checks", "node", "account", "services", "done")
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+
+
+class Answer(NodeModel):
+    step = TextField(primary_key=True)
+    answers = TextField()
+    saved = FloatField()
+
+    class Meta:
+        table_name = "setting_answer"
+
+
+class NodeAnswers(BaseModel):
+    """Name, region, range and zone of the node."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(pattern=f"^{_LABEL}$")
+    region: str = Field("", max_length=40)
+    cidr: IPv4Network = IPv4Network("10.42.0.0/16")
+    zone: str = Field("formation.internal", pattern=rf"^{_LABEL}(\.{_LABEL})*$")
+
+    @field_validator("cidr")
+    @classmethod
+    def wide_enough(cls, value: IPv4Network) -> IPv4Network:
+        if value.prefixlen > 24 or not value.is_private:
+            raise ValueError("a private range of /24 or wider is needed")
+        return value
+
+
+def is_done(settings: Settings) -> bool:
+    return chosen(settings) is not None
+
+
+def new_claim(settings: Settings) -> str:
+    """A fresh claim code, kept where only our processes can read it."""
+    code = "-".join(secrets.token_hex(2) for _ in range(3))
+    path = settings.data_dir / "node" / "claim"
+    path.touch(mode=0o640)
+    path.write_text(code)
+    return code
+
+
+def claim(settings: Settings, code: str, address: str) -> None:
+    """Check the code; failures are counted by address."""
+    accounts.throttle("claim", address)
+    try:
+        expected = (settings.data_dir / "node" / "claim").read_text()
+    except FileNotFoundError:
+        expected = ""
+    if not expected or not secrets.compare_digest(
+        code.strip().lower().encode(), expected.encode()
+    ):
+        accounts.failed("claim", address)
+        raise Invalid(
+            "That is not the claim code. It is printed on the node's console at each "
+            "start.",
+            code="Not the code of this start.",
+        )
+
+
+def save(step: str, answers: dict[str, Any]) -> None:
+    """Keep a step's answers; passwords come hashed."""
+    Answer.replace(step=step, answers=json.dumps(answers), saved=clock.now()).execute()
+
+
+def saved() -> dict[str, dict[str, Any]]:
+    return {row.step: json.loads(row.answers) for row in Answer.select()}
+
+
+def node_answers(form: dict[str, Any]) -> dict[str, Any]:
+    """Validated answers of the node step; raises Invalid with field errors."""
+    try:
+        return NodeAnswers.model_validate(form).model_dump(mode="json")
+    except ValidationError as error:
+        wrong = {str(item["loc"][0]): item["msg"] for item in error.errors()}
+        first = next(iter(wrong.items()))
+        raise Invalid(f"{first[0]}: {first[1]}", **wrong) from None
+
+
+def account_answers(name: str, password: str) -> dict[str, Any]:
+    """Name and hash of the operator; raises Invalid."""
+    name = name.strip().lower()
+    if not re.fullmatch(_LABEL, name):
+        raise Invalid(
+            "The name becomes part of DNS names: a-z, 0-9 and - only.",
+            name="a-z, 0-9 and - only.",
+        )
+    return {"name": name, "password_hash": accounts.hash_password(password, name)}
+
+
+def finish(settings: Settings) -> accounts.Account:
+    """Turn the answers into records and let the chosen services start."""
+    answers = saved()
+    for step in ("node", "account", "services"):
+        if step not in answers:
+            raise Problem("setup-incomplete", f"The step {step!r} is not answered yet.")
+    operator = accounts.operator() or accounts.create(
+        answers["account"]["name"], answers["account"]["password_hash"], ("operator",)
+    )
+    node = answers["node"]
+    id_ = identity.node_id(settings) or ""
+    public = (settings.data_dir / "state" / "node.pub").read_text().strip()
+    block = formnet.network(settings.formnet.bridge, IPv4Network(node["cidr"])).block
+    state.put("node", id_, {**node, "public_key": public, "cidr_block": str(block)})
+    Answer.delete().where(Answer.step == "account").execute()
+    choose(settings, answers["services"]["chosen"])
+    (settings.data_dir / "node" / "claim").unlink(missing_ok=True)
+    events.happened("The node was set up", service="admin", subject=node["name"])
+    return operator
+
+
+def from_file(settings: Settings, path: Path) -> accounts.Account:
+    """Unattended set-up from a TOML file with the wizard's answers."""
+    if is_done(settings):
+        raise Problem("setup-done", "This node is set up already.", status=410)
+    try:
+        answers = tomllib.loads(path.read_text())
+        operator = answers["account"]
+        save("node", node_answers(dict(answers["node"])))
+        save("account", account_answers(operator["name"], operator["password"]))
+    except (OSError, ValueError) as error:
+        raise Problem("setup-file", f"{path}: {error}") from None
+    except (KeyError, TypeError) as error:
+        raise Problem(
+            "setup-file", f"{path}: [node] and [account] are needed; missing {error}"
+        ) from None
+    wanted = answers.get("services", {}).get("chosen", list(services()))
+    unknown = sorted(set(wanted) - set(services()))
+    if unknown:
+        raise Problem("setup-file", f"{path}: no service is named {unknown[0]}")
+    save("services", {"chosen": wanted})
+    return finish(settings)

@@ -1,0 +1,41 @@
+"""form-pack as a service: builds run as operations in formation-jobs."""
+
+from __future__ import annotations
+
+import shutil
+
+from appliance.config import Settings
+from appliance.service import Service, State
+
+
+class PackRuntime:
+    def __init__(self, settings: Settings) -> None:
+        self._base = settings.base_dir / "debian-13" / "manifest.json"
+
+    def start(self) -> None:
+        return None
+
+    def stop(self) -> None:
+        return None
+
+    def reload(self) -> None:
+        return None
+
+    def status(self) -> tuple[State, str]:
+        if not self._base.exists():
+            return "degraded", "the guest base is not built: form pack base"
+        if shutil.which("mke2fs", path="/sbin:/usr/sbin:/bin:/usr/bin") is None:
+            return "degraded", "mke2fs is missing: apt install e2fsprogs"
+        return "running", ""
+
+
+SERVICE = Service(
+    name="form-pack",
+    title="Images",
+    segment="pack",
+    process="jobs",
+    runtime=PackRuntime,
+    section="pack",
+    depends=("form-state",),
+    summary="Builds images from Formfiles.",
+)
