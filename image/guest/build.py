@@ -25,8 +25,10 @@ from image.guest import initramfs
 
 HERE = Path(__file__).parent
 NAMES = {"trixie": "debian:13", "bookworm": "debian:12"}
-PACKAGES = ("busybox-static", "ca-certificates", "e2fsprogs", "iproute2", "login")
-PACKAGES += ("mount", "netbase", "passwd", "qemu-guest-agent")
+PACKAGES = [
+    *("busybox-static", "ca-certificates", "e2fsprogs", "iproute2", "login"),
+    *("mount", "netbase", "passwd", "qemu-guest-agent"),
+]
 KERNEL = "linux-image-cloud-amd64"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 TRIMMED = ("doc/*", "info/*", "locale/*", "man/*", "lintian/*")
@@ -178,11 +180,11 @@ def add_guest_files(tree: Path) -> None:
     install(tree / "usr/bin/busybox", own / "busybox", 0o755)
     for name in SCRIPTS:
         install(HERE / name, own / name, 0o755)
-    for folder in ("systemd", "acpi"):
-        (own / folder).mkdir()
-        for file in sorted((HERE / folder).iterdir()):
-            mode = 0o755 if folder == "acpi" else 0o644
-            install(file, own / folder / file.name, mode)
+    (own / "systemd").mkdir()
+    for file in sorted((HERE / "systemd").iterdir()):
+        install(file, own / "systemd" / file.name, 0o644)
+    (own / "acpi/PWRF").mkdir(parents=True)
+    install(HERE / "power-button", own / "acpi/PWRF/00000080", 0o755)
     (tree / "usr/sbin/formation-init").symlink_to("../lib/formation/init")
     for name in POWER:
         (tree / "usr/sbin" / name).symlink_to("../lib/formation/power")

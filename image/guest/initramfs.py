@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 # Disk, network, entropy, ballooning and the power button; in the order of loading.
-WANTED = ("virtio_blk", "ext4", "virtio_net", "virtio_rng", "virtio_console")
-WANTED += ("virtio_pci", "virtio_balloon", "button", "evdev")
+WANTED = [
+    *("virtio_pci", "virtio_blk", "ext4", "virtio_net", "virtio_rng"),
+    *("virtio_console", "virtio_balloon", "button", "evdev"),
+]
 FOLDERS = ("bin", "dev", "proc", "sys", "root", "modules")
 
 

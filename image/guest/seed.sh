@@ -18,9 +18,10 @@ disk_of() {
 }
 
 seed_unpack() {
-    mkdir -p "$seed" && chmod 0700 "$seed"
+    mkdir -p "$seed"
     disk=$(disk_of seed) || { say "no seed disk: no network, no secrets"; return 1; }
-    (umask 077 && tar -xf "$disk" -C "$seed") && return 0
+    tar -xf "$disk" -C "$seed" && chmod 0700 "$seed" && return 0
+    chmod 0700 "$seed"
     say "the seed disk holds no tar archive"
     return 1
 }
@@ -41,7 +42,7 @@ seed_hostname() {
 # The machine's identity belongs to the instance, never to the image.
 seed_machine_id() {
     read -r id </etc/machine-id
-    case $id in '' | uninitialized) ;; *) return 0 ;; esac 
+    case $id in '' | uninitialized) ;; *) return 0 ;; esac
     read -r id </proc/sys/kernel/random/uuid
     echo "$id" | tr -d - >/etc/machine-id
 } 2>/dev/null
