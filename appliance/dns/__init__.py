@@ -1,0 +1,1 @@
+"""form-dns: names of agents."""

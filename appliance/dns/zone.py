@@ -1,0 +1,50 @@
+"""The zone: which names exist and where they lead. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Zone:
+    """`addresses` has every name; an empty tuple is a name without an answer."""
+
+    apex: str
+    addresses: Mapping[str, tuple[str, ...]]
+    serial: int
+
+    def lookup(self, name: str) -> tuple[str, ...] | None:
+        """Addresses of a name, or None where the name does not exist."""
+        return self.addresses.get(name.lower().rstrip("."))
+
+    def covers(self, name: str) -> bool:
+        bare = name.lower().rstrip(".")
+        return bare == self.apex or bare.endswith(f".{self.apex}")
+
+
+@dataclass(frozen=True)
+class Named:
+    """What the zone needs of an instance."""
+
+    owner: str
+    name: str
+    address: str | None
+    healthy: bool
+
+
+def make_zone(apex: str, instances: Iterable[Named], serial: int) -> Zone:
+    """NAME.OWNER.ZONE and NAME.ZONE of each agent; healthy instances answer."""
+    apex = apex.lower().rstrip(".")
+    names: dict[str, list[str]] = {apex: []}
+    short: dict[str, str] = {}
+    for item in instances:
+        names.setdefault(f"{item.owner}.{apex}", [])
+        answers = names.setdefault(f"{item.name}.{item.owner}.{apex}", [])
+        holder = short.setdefault(item.name, item.owner)
+        alias = names.setdefault(f"{item.name}.{apex}", [])
+        if item.healthy and item.address:
+            answers.append(item.address)
+            if holder == item.owner:
+                alias.append(item.address)
+    return Zone(apex, {name: tuple(found) for name, found in names.items()}, serial)

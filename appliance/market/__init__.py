@@ -1,0 +1,1 @@
+"""marketplace: agents, versions, deployments, tasks."""

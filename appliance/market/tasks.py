@@ -1,0 +1,182 @@
+"""Tasks: rows, their documents, their events. See docs/tasks.md."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any
+
+from peewee import AutoField, FloatField, TextField
+
+from appliance import clock
+from appliance.database import NodeModel
+from appliance.problems import Invalid, NotFound, Problem
+
+ENDED = ("completed", "failed", "canceled", "rejected")
+LONGEST_S = 3600
+
+
+class Task(NodeModel):
+    id = TextField(primary_key=True)
+    owner = TextField()
+    agent = TextField()
+    version = TextField()
+    caller = TextField()
+    state = TextField()
+    request = TextField()
+    input_digest = TextField()
+    output = TextField(null=True)
+    error = TextField(null=True)
+    usage = TextField()
+    attempts = TextField()
+    metadata = TextField()
+    deadline = FloatField()
+    created = FloatField()
+    started = FloatField(null=True)
+    ended = FloatField(null=True)
+
+
+class TaskEvent(NodeModel):
+    id = AutoField()
+    task = TextField()
+    time = FloatField()
+    kind = TextField()
+    body = TextField()
+
+    class Meta:
+        table_name = "task_event"
+
+
+class Idempotency(NodeModel):
+    caller = TextField()
+    key = TextField()
+    body_digest = TextField()
+    task = TextField()
+    created = FloatField()
+
+    class Meta:
+        primary_key = False
+
+
+def validated(body: Any, default_timeout: int) -> dict[str, Any]:
+    """The request with defaults filled in; raises Invalid."""
+    if not isinstance(body, dict) or "input" not in body:
+        raise Invalid('The body must be JSON like {"input": …}.', input="missing")
+    unknown = set(body) - {"input", "parameters", "timeout_s", "metadata", "webhook"}
+    if unknown:
+        raise Invalid(f"Unknown member {sorted(unknown)[0]!r}.")
+    if body.get("webhook") is not None:
+        raise Invalid("Webhooks are not served by this version; leave it null.")
+    timeout = body.get("timeout_s", default_timeout)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise Invalid("timeout_s is a number of seconds.", timeout_s="not a number")
+    if not 1 <= timeout <= LONGEST_S:
+        raise Invalid(f"timeout_s: 1 to {LONGEST_S}.", timeout_s="out of range")
+    for name in ("parameters", "metadata"):
+        if not isinstance(body.get(name, {}), dict):
+            raise Invalid(f"{name} must be an object.")
+    return {
+        "input": body["input"],
+        "parameters": body.get("parameters", {}),
+        "timeout_s": timeout,
+        "metadata": body.get("metadata", {}),
+    }
+
+
+def digest(value: Any) -> str:
+    """`sha256:` and the hex digest of a JSON value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + sha256(text.encode()).hexdigest()
+
+
+def create(owner: str, agent: str, version: str, caller: str, wish: Any) -> Task:
+    """Store a submitted task."""
+    now = clock.now()
+    return Task.create(
+        id=clock.new_id(),
+        owner=owner,
+        agent=agent,
+        version=version,
+        caller=caller,
+        state="submitted",
+        request=json.dumps(wish),
+        input_digest=digest(wish["input"]),
+        usage="{}",
+        attempts="[]",
+        metadata=json.dumps(wish["metadata"]),
+        deadline=now + wish["timeout_s"],
+        created=now,
+    )
+
+
+def get(id_: str, caller: str | None = None) -> Task:
+    """A task; that of another caller does not exist."""
+    row = Task.get_or_none(Task.id == id_)
+    if row is None or (caller is not None and row.caller != caller):
+        raise NotFound("task-unknown", f"There is no task {id_}.")
+    return row
+
+
+def begin(id_: str) -> bool:
+    """From submitted to working; False when it was canceled meanwhile."""
+    changed = Task.update(state="working", started=clock.now()).where(
+        (Task.id == id_) & (Task.state == "submitted")
+    )
+    return bool(changed.execute())
+
+
+def end(
+    id_: str,
+    state: str,
+    *,
+    output: Any = None,
+    error: Problem | None = None,
+    usage: dict[str, Any] | None = None,
+    attempts: list[dict[str, Any]] | None = None,
+) -> bool:
+    """End a task, once: False when it had ended before."""
+    changed = Task.update(
+        state=state,
+        ended=clock.now(),
+        output=json.dumps(output) if state == "completed" else None,
+        error=json.dumps(error.document()) if error else None,
+        usage=json.dumps(usage or {}),
+        attempts=json.dumps(attempts or []),
+    ).where((Task.id == id_) & Task.state.not_in(ENDED))
+    return bool(changed.execute())
+
+
+def say(id_: str, kind: str, body: Any) -> None:
+    TaskEvent.create(task=id_, time=clock.now(), kind=kind, body=json.dumps(body))
+
+
+def events(id_: str, after: int = 0) -> list[tuple[int, str, str]]:
+    """(id, kind, JSON) of a task's events after one."""
+    rows = TaskEvent.select().where((TaskEvent.task == id_) & (TaskEvent.id > after))
+    return [(row.id, row.kind, row.body) for row in rows.order_by(TaskEvent.id)]
+
+
+def queue_position(task: Task) -> int | None:
+    if task.state != "submitted":
+        return None
+    before = Task.select().where((Task.state == "submitted") & (Task.id < task.id))
+    return int(before.count()) + 1
+
+
+def as_document(task: Task) -> dict[str, Any]:
+    """The task as the API shows it."""
+    return {
+        "id": task.id,
+        "agent": {"owner": task.owner, "name": task.agent, "version": task.version},
+        "state": task.state,
+        "queue_position": queue_position(task),
+        "input_digest": task.input_digest,
+        "output": json.loads(task.output) if task.output else None,
+        "error": json.loads(task.error) if task.error else None,
+        "usage": json.loads(task.usage),
+        "attempts": json.loads(task.attempts),
+        "created": clock.rfc3339(task.created),
+        "started": clock.rfc3339(task.started),
+        "ended": clock.rfc3339(task.ended),
+        "metadata": json.loads(task.metadata),
+    }
