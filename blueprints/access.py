@@ -52,9 +52,7 @@ def requires(role: str) -> Callable[[View], View]:
                     status=401,
                 )
             if not may(account, role):
-                raise Problem(
-                    "not-allowed", f"This needs the role {role}.", status=403
-                )
+                raise Problem("not-allowed", f"This needs the role {role}.", status=403)
             g.account = account
             return view(*arguments, **named)
 
@@ -120,5 +118,3 @@ def remote_address() -> str:
     """The client's address as Caddy saw it; our sockets are Caddy's alone."""
     forwarded = request.headers.get("X-Forwarded-For", "")
     return forwarded.split(",")[-1].strip() or request.remote_addr or "local"
-
-

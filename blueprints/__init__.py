@@ -1,0 +1,118 @@
+"""HTTP: parse, authorise, call appliance/, render. `create_app` makes the app."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from flask import Flask, Response, g, jsonify, render_template, request
+from flask_htmx import HTMX
+from peewee import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from appliance import clock, schema
+from appliance.admin import setup
+from appliance.config import settings
+from appliance.problems import Problem, Unavailable
+
+ROOMS = ("setup", "admin", "operations", "pack", "vmm", "market", "dns", "services")
+CSP = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
+
+
+def create_app() -> Flask:
+    """The whole app; gunicorn runs it as formation-web and formation-gateway."""
+    app = Flask(
+        __name__, template_folder="../templates", static_folder="../templates/static"
+    )
+    app.config["MAX_CONTENT_LENGTH"] = settings().http.max_upload_mib << 20
+    HTMX(app)
+    for name in ROOMS:
+        app.register_blueprint(import_module(f"blueprints.{name}").blueprint)
+    vars(app.view_functions["static"])["access"] = "public"
+    app.register_error_handler(Problem, show_problem)
+    app.register_error_handler(HTTPException, show_http)
+    app.register_error_handler(OperationalError, show_database)
+    app.after_request(harden)
+    app.context_processor(context)
+    app.template_filter("ago")(ago)
+    app.template_filter("size")(size)
+    return app
+
+
+def open_databases() -> None:
+    schema.open_all(settings())
+
+
+def context() -> dict[str, Any]:
+    return {"csrf": g.get("csrf", ""), "account": g.get("account")}
+
+
+def ago(seconds: float | None) -> str:
+    """How long ago, in words."""
+    if seconds is None:
+        return "–"
+    past = max(0, clock.now() - seconds)
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if past >= length:
+            count = int(past // length)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def size(count: float) -> str:
+    """Bytes in the unit that people use."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if count >= 10 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def is_api() -> bool:
+    return request.path.startswith("/api/") or "json" in request.headers.get(
+        "Accept", ""
+    )
+
+
+def show_problem(problem: Problem) -> Response:
+    """The problem document, or the same sentence as a page."""
+    if is_api():
+        answer = jsonify(problem.document())
+        answer.mimetype = "application/problem+json"
+    else:
+        answer = Response(render_template("ui/problem.html", problem=problem))
+    answer.status_code = problem.status
+    if problem.retry_after is not None:
+        answer.headers["Retry-After"] = str(problem.retry_after)
+    return answer
+
+
+def show_http(error: HTTPException) -> Response:
+    code = error.code or 500
+    if code < 400 and error.response is not None:
+        return Response(status=code, headers=dict(error.response.headers))
+    names = {413: "too-large", 404: "not-found", 405: "method-not-allowed"}
+    name = names.get(code, "bad-request" if code < 500 else "internal-error")
+    return show_problem(Problem(name, error.description or error.name, status=code))
+
+
+def show_database(error: OperationalError) -> Response:
+    return show_problem(
+        Unavailable(
+            "database-busy",
+            f"The node's database cannot be used now ({error}); nothing was changed.",
+        )
+    )
+
+
+def harden(answer: Response) -> Response:
+    answer.headers["Content-Security-Policy"] = CSP
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Referrer-Policy"] = "same-origin"
+    if not request.path.startswith("/static/"):
+        answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def is_set_up() -> bool:
+    return setup.is_done(settings())

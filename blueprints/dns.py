@@ -1,0 +1,27 @@
+"""Names: what the zone holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, jsonify, render_template
+
+from appliance.config import settings
+from appliance.dns.service import read_zone
+from blueprints.access import requires
+
+blueprint = Blueprint("dns", __name__)
+
+
+@blueprint.get("/dns/")
+@requires("account")
+def page() -> Any:
+    config = settings().dns
+    return render_template("dns/index.html", zone=read_zone(config.zone), dns=config)
+
+
+@blueprint.get("/api/v1/dns/names")
+@requires("account")
+def names() -> Any:
+    zone = read_zone(settings().dns.zone)
+    return jsonify(zone=zone.apex, names=dict(zone.addresses))

@@ -1,0 +1,259 @@
+"""The task API and the catalogue; see docs/tasks.md."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, g, jsonify, render_template, request
+
+from appliance import state
+from appliance.config import settings
+from appliance.market import secrets, tasks
+from appliance.market.engine import current, find_agent
+from appliance.problems import Problem
+from blueprints.access import requires
+
+blueprint = Blueprint("market", __name__)
+API = "/api/v1/market"
+RUN_S, SUBMIT_S, HOLD_S = 60, 900, 300
+
+
+def body() -> Any:
+    limit = int(settings().market.max_input_mib * 2**20)
+    raw = request.get_data(cache=False)
+    if len(raw) > limit:
+        raise Problem("too-large", f"A task may have {limit} bytes.", status=413)
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise Problem(
+            "input-invalid", 'The body is not JSON; send {"input": …}.', status=422
+        ) from None
+
+
+def accept(owner: str | None, name: str, timeout: int) -> tuple[tasks.Task, bool]:
+    """The task, and whether it is new; the same key gives the first again."""
+    agent, wish = find_agent(name, owner), body()
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return current().accept(agent, g.account.id, wish, timeout), True
+    digest = tasks.digest([agent.id, wish])
+    found = tasks.Idempotency.get_or_none(
+        (tasks.Idempotency.caller == g.account.id) & (tasks.Idempotency.key == key)
+    )
+    if found is not None:
+        if found.body_digest != digest:
+            text = "This Idempotency-Key came with another body before."
+            raise Problem("idempotency-conflict", text, status=422)
+        return tasks.get(found.task), False
+    task = current().accept(agent, g.account.id, wish, timeout)
+    tasks.Idempotency.create(
+        caller=g.account.id,
+        key=key,
+        body_digest=digest,
+        task=task.id,
+        created=task.created,
+    )
+    return task, True
+
+
+def answer_of(task: tasks.Task) -> Any:
+    """200 and the task, its own problem, or 202 while it goes on."""
+    document = tasks.as_document(task)
+    if task.state == "completed":
+        return jsonify(document)
+    if task.state in tasks.ENDED:
+        problem = document["error"]
+        answer = jsonify({**problem, "task": document})
+        answer.mimetype = "application/problem+json"
+        answer.status_code = problem["status"]
+        return answer
+    return accepted(task)
+
+
+def accepted(task: tasks.Task) -> Any:
+    answer = jsonify(tasks.as_document(task))
+    answer.status_code = 202
+    answer.headers["Location"] = f"{API}/tasks/{task.id}"
+    return answer
+
+
+@blueprint.post(f"{API}/agents/<name>/run_task")
+@blueprint.post(f"{API}/agents/<owner>/<name>/run_task")
+@requires("account")
+def run_task(name: str, owner: str | None = None) -> Any:
+    task, is_new = accept(owner, name, RUN_S)
+    if "text/event-stream" in request.headers.get("Accept", ""):
+        if is_new:
+            current().submit(task)
+        return Response(follow(task.id), mimetype="text/event-stream")
+    match = re.search(r"wait=(\d+)", request.headers.get("Prefer", ""))
+    if match is None and is_new:
+        current().execute(task.id)
+        return answer_of(tasks.get(task.id))
+    if is_new:
+        current().submit(task)
+    limit = min(int(match[1]), HOLD_S) if match else task.deadline - task.created
+    return answer_of(until_ended(task, limit))
+
+
+def until_ended(task: tasks.Task, seconds: float) -> tasks.Task:
+    """The task when it ended, or after `seconds`."""
+    from appliance import clock
+
+    end = clock.now() + seconds
+    while task.state not in tasks.ENDED and clock.now() < end:
+        task = current().wait(task, end - clock.now())
+    return task
+
+
+@blueprint.post(f"{API}/agents/<name>/submit_task")
+@blueprint.post(f"{API}/agents/<owner>/<name>/submit_task")
+@requires("account")
+def submit_task(name: str, owner: str | None = None) -> Any:
+    task, is_new = accept(owner, name, SUBMIT_S)
+    if is_new:
+        current().submit(task)
+    return accepted(task)
+
+
+@blueprint.get(f"{API}/tasks/<id_>")
+@requires("account")
+def show(id_: str) -> Any:
+    task = tasks.get(id_, g.account.id)
+    wait = request.args.get("wait", "0")
+    if wait.isdigit() and int(wait):
+        task = current().wait(task, min(int(wait), HOLD_S))
+    answer = jsonify(tasks.as_document(task))
+    answer.set_etag(f"{task.id}-{task.state}")
+    return answer
+
+
+@blueprint.get(f"{API}/tasks/<id_>/events")
+@requires("account")
+def events(id_: str) -> Any:
+    tasks.get(id_, g.account.id)
+    last = request.headers.get("Last-Event-ID", "0")
+    return Response(
+        follow(id_, int(last) if last.isdigit() else 0), mimetype="text/event-stream"
+    )
+
+
+def follow(id_: str, after: int = 0) -> Iterator[str]:
+    """The task's events, from the one after `after` to its end."""
+    while True:
+        task = tasks.get(id_)
+        for number, kind, text in tasks.events(id_, after):
+            after = number
+            yield f"id: {number}\nevent: {kind}\ndata: {text}\n\n"
+        if task.state in tasks.ENDED:
+            return
+        with current().changed:
+            current().changed.wait(0.25)
+
+
+@blueprint.post(f"{API}/tasks/<id_>/cancel")
+@requires("account")
+def cancel(id_: str) -> Any:
+    task = tasks.get(id_, g.account.id)
+    current().cancel(task)
+    return jsonify(tasks.as_document(tasks.get(id_)))
+
+
+@blueprint.get(f"{API}/tasks")
+@requires("account")
+def index() -> Any:
+    query = tasks.Task.select().where(tasks.Task.caller == g.account.id)
+    if request.args.get("agent"):
+        query = query.where(tasks.Task.agent == request.args["agent"].split("/")[-1])
+    if request.args.get("state"):
+        query = query.where(tasks.Task.state == request.args["state"])
+    if request.args.get("after"):
+        query = query.where(tasks.Task.id < request.args["after"])
+    rows = list(query.order_by(tasks.Task.id.desc()).limit(51))
+    following = rows[49].id if len(rows) > 50 else None
+    return jsonify(tasks=[tasks.as_document(row) for row in rows[:50]], next=following)
+
+
+@blueprint.get(f"{API}/agents")
+@requires("account")
+def agents() -> Any:
+    return jsonify(agents=[{"id": r.id, **r.body} for r in state.select("agent")])
+
+
+@blueprint.get(f"{API}/agents/<name>")
+@blueprint.get(f"{API}/agents/<owner>/<name>")
+@requires("account")
+def agent(name: str, owner: str | None = None) -> Any:
+    found = find_agent(name, owner)
+    versions = [r.body for r in state.select("version", agent=found.id)]
+    running = [{"id": r.id, **r.body} for r in state.select("instance", agent=found.id)]
+    members = {**found.body, "card": current().card(found.id)}
+    return jsonify(id=found.id, **members, versions=versions, instances=running)
+
+
+@blueprint.put(f"{API}/agents/<owner>/<name>/secrets/<key>")
+@requires("developer")
+def set_secret(owner: str, name: str, key: str) -> Any:
+    own(owner)
+    secrets.put(owner, name, key, request.get_data(cache=False).decode())
+    return jsonify(secrets=secrets.names(owner, name))
+
+
+@blueprint.get(f"{API}/agents/<owner>/<name>/secrets")
+@requires("developer")
+def secret_names(owner: str, name: str) -> Any:
+    own(owner)
+    return jsonify(secrets=secrets.names(owner, name))
+
+
+def own(owner: str) -> None:
+    if owner != g.account.name and "operator" not in g.account.roles:
+        raise Problem("not-allowed", f"{owner} owns that agent.", status=403)
+
+
+@blueprint.get("/market/")
+@requires("account")
+def page() -> Any:
+    found = state.select("agent")
+    running = {r.body["agent"]: r for r in state.select("instance")}
+    return render_template("market/index.html", agents=found, running=running)
+
+
+@blueprint.get("/market/<owner>/<name>")
+@requires("account")
+def agent_page(owner: str, name: str) -> Any:
+    return render_agent(owner, name)
+
+
+@blueprint.post("/market/<owner>/<name>/try")
+@requires("account")
+def try_it(owner: str, name: str) -> Any:
+    text = request.form.get("input", "")
+    try:
+        wish = {"input": json.loads(text)}
+        task = current().accept(find_agent(name, owner), g.account.id, wish, RUN_S)
+        current().execute(task.id)
+        answer = tasks.as_document(tasks.get(task.id))
+    except (ValueError, RecursionError):
+        answer = {"error": "The input is not JSON. Texts stand in double quotes."}
+    except Problem as problem:
+        answer = problem.document()
+    shown = json.dumps(answer.get("output") or answer, indent=2, ensure_ascii=False)
+    return render_agent(owner, name, text, shown)
+
+
+def render_agent(owner: str, name: str, text: str = "", answer: str = "") -> Any:
+    found = find_agent(name, owner)
+    return render_template(
+        "market/agent.html",
+        agent=found,
+        versions=state.select("version", agent=found.id),
+        instances=state.select("instance", agent=found.id),
+        text=text or '{"text": "hi"}',
+        answer=answer,
+        zone=settings().dns.zone,
+    )

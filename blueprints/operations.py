@@ -1,0 +1,81 @@
+"""Operations: one URL each, to look at, to follow and to cancel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from threading import Event
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, redirect, render_template
+
+from appliance import operations
+from blueprints.access import requires
+
+blueprint = Blueprint("operations", __name__)
+LINES = 60
+
+
+def view(id_: str) -> dict[str, Any]:
+    lines = operations.log_lines(id_)
+    return {
+        "operation": operations.as_document(operations.get(id_)),
+        "lines": lines[-LINES:],
+        "left_out": max(0, len(lines) - LINES),
+    }
+
+
+@blueprint.get("/operations/<id_>")
+@requires("account")
+def page(id_: str) -> Any:
+    return render_template("operations/page.html", **view(id_))
+
+
+@blueprint.get("/operations/<id_>/part")
+@requires("account")
+def part(id_: str) -> Any:
+    return render_template("operations/part.html", **view(id_))
+
+
+@blueprint.post("/operations/<id_>/cancel")
+@requires("developer")
+def cancel_page(id_: str) -> Any:
+    operations.cancel(id_)
+    return redirect(f"/operations/{id_}", 303)
+
+
+@blueprint.get("/api/v1/operations/<id_>")
+@requires("account")
+def show(id_: str) -> Any:
+    return jsonify(operations.as_document(operations.get(id_)))
+
+
+@blueprint.delete("/api/v1/operations/<id_>")
+@requires("developer")
+def cancel(id_: str) -> Any:
+    return jsonify(operations.as_document(operations.cancel(id_)))
+
+
+@blueprint.get("/api/v1/operations/<id_>/events")
+@requires("account")
+def events(id_: str) -> Any:
+    operations.get(id_)
+    return Response(follow(id_), mimetype="text/event-stream")
+
+
+def follow(id_: str) -> Iterator[str]:
+    """`log` and `state` events until the operation ended."""
+    seen, before, pause = 0, "", Event()
+    while True:
+        row = operations.get(id_)
+        for number, _, step, line in operations.log_lines(id_, seen):
+            seen = number
+            body = json.dumps({"step": step, "line": line})
+            yield f"id: {number}\nevent: log\ndata: {body}\n\n"
+        document = json.dumps(operations.as_document(row))
+        if document != before:
+            before = document
+            yield f"event: state\ndata: {document}\n\n"
+        if row.state not in operations.LIVE:
+            return
+        pause.wait(0.2)

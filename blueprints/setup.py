@@ -1,0 +1,133 @@
+"""The set-up wizard: claim, checks, node, account, services, done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
+
+from appliance import wake
+from appliance.admin import accounts, setup
+from appliance.admin.checks import CHECKS
+from appliance.config import settings
+from appliance.problems import Invalid, Problem
+from appliance.service import services
+from blueprints.access import COOKIE, public, remote_address
+
+blueprint = Blueprint("setup", __name__, url_prefix="/setup")
+CLAIMED = "formation-claim"
+
+
+@blueprint.before_request
+def gone() -> None:
+    if setup.is_done(settings()):
+        raise Problem("setup-done", "This node is set up already.", status=410)
+
+
+def has_claimed() -> bool:
+    path = settings().data_dir / "node" / "claim"
+    return path.exists() and request.cookies.get(CLAIMED) == path.read_text()
+
+
+def page(step: str, errors: dict[str, str] | None = None, status: int = 200) -> Any:
+    return render_template(
+        "setup/step.html",
+        step=step,
+        steps=setup.STEPS,
+        errors=errors or {},
+        form=request.form or setup.saved().get(step, {}),
+        checks=[(c, c.run(settings())) for c in CHECKS] if step == "checks" else [],
+        services=services().values(),
+    ), status
+
+
+@blueprint.get("/")
+@public
+def begin() -> Any:
+    return redirect(url_for("setup.show", step="claim"))
+
+
+@blueprint.get("/<step>")
+@public
+def show(step: str) -> Any:
+    if step not in setup.STEPS:
+        raise Problem("not-found", f"There is no step {step!r}.", status=404)
+    if step != "claim" and not has_claimed():
+        return redirect(url_for("setup.show", step="claim"))
+    return page(step)
+
+
+@blueprint.post("/<step>")
+@public
+def answer(step: str) -> Any:
+    if step != "claim" and not has_claimed():
+        raise Problem("claim-needed", "Enter the claim code first.", status=403)
+    try:
+        return ANSWERS[step]()
+    except Invalid as problem:
+        return page(step, problem.members["errors"] | {"": problem.detail}, 422)
+
+
+def next_page(step: str) -> Answer:
+    following = setup.STEPS[setup.STEPS.index(step) + 1]
+    return redirect(url_for("setup.show", step=following), 303)
+
+
+def claim() -> Answer:
+    code = request.form.get("code", "")
+    setup.claim(settings(), code, remote_address())
+    forward = next_page("claim")
+    forward.set_cookie(CLAIMED, code.strip().lower(), httponly=True, samesite="Strict")
+    return forward
+
+
+def checks() -> Answer:
+    setup.save("checks", {})
+    return next_page("checks")
+
+
+def node() -> Answer:
+    keys = ("name", "region", "cidr", "zone")
+    form = {key: request.form[key] for key in keys if request.form.get(key)}
+    setup.save("node", setup.node_answers({"name": "", **form}))
+    return next_page("node")
+
+
+def account() -> Answer:
+    form = request.form
+    if form.get("password", "") != form.get("again", ""):
+        raise Invalid("The two passwords differ.", again="Not the same.")
+    answers = setup.account_answers(form.get("name", ""), form.get("password", ""))
+    setup.save("account", answers)
+    return next_page("account")
+
+
+def chosen() -> Answer:
+    setup.save("services", {"chosen": request.form.getlist("chosen")})
+    return next_page("services")
+
+
+def done() -> Response:
+    operator = setup.finish(settings())
+    for process in wake.PROCESSES:
+        wake.notify(settings().run_dir, process, "setup")
+    token = accounts.open_session(
+        operator, remote_address(), request.headers.get("User-Agent", "")
+    )
+    forward = Response(status=303, headers={"Location": "/"})
+    forward.set_cookie(
+        COOKIE, token, httponly=True, samesite="Lax", secure=request.is_secure
+    )
+    forward.delete_cookie(CLAIMED)
+    return forward
+
+
+ANSWERS = {
+    "claim": claim,
+    "checks": checks,
+    "node": node,
+    "account": account,
+    "services": chosen,
+    "done": done,
+}
