@@ -1,0 +1,326 @@
+"""The `form` command. Heavy imports stay inside the commands: help is instant."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def plain_errors(command: Command) -> Command:
+    """A Problem becomes one sentence on stderr and status 1."""
+
+    @wraps(command)
+    def guarded(*arguments: Any, **named: Any) -> Any:
+        from appliance.problems import Problem
+
+        try:
+            return command(*arguments, **named)
+        except Problem as problem:
+            raise click.ClickException(f"{problem.title}: {problem.detail}") from None
+
+    return guarded  # type: ignore[return-value]
+
+
+@click.group()
+@click.version_option(package_name="formation")
+def main() -> None:
+    """Formation: this machine as a node of a cloud for AI agents."""
+
+
+@main.command()
+@plain_errors
+def serve() -> None:
+    """Run the node's processes and engines in the foreground."""
+    from appliance.admin import setup
+    from appliance.admin.caddy import ensure_certificate, fingerprint
+    from appliance.admin.serve import serve as run
+    from appliance.config import settings
+    from appliance.layout import prepare
+
+    config = settings()
+    prepare(config)
+    ensure_certificate(config)
+    click.echo(f"Formation answers at http://127.0.0.1:{config.http.port}")
+    click.echo(f"From other machines: https on port {config.http.https_port}, with")
+    click.echo(f"certificate {fingerprint(config)}")
+    if not setup.is_done(config):
+        click.echo(f"Claim code: {setup.new_claim(config)}")
+    run(config)
+
+
+@main.command("setup")
+@click.option("--from", "file", type=click.Path(path_type=Path), required=True)
+@plain_errors
+def setup_command(file: Path) -> None:
+    """Set the node up from a TOML file, as the wizard would."""
+    from appliance import schema, wake
+    from appliance.admin import setup
+    from appliance.config import settings
+
+    config = settings()
+    schema.open_all(config)
+    operator = setup.from_file(config, file)
+    for process in wake.PROCESSES:
+        wake.notify(config.run_dir, process, "setup")
+    click.echo(f"Set up; the operator is {operator.name}.")
+
+
+@main.command()
+@plain_errors
+def status() -> None:
+    """Show every service with its state."""
+    from appliance.config import settings
+    from appliance.service import read_status, services
+
+    for service in services().values():
+        found = read_status(settings(), service)
+        click.echo(f"{service.name:12} {found.state:10} {found.reason}")
+
+
+def call(method: str, path: str, **arguments: Any) -> Any:
+    """Ask the node over the CLI socket; a problem document becomes a Problem."""
+    import httpx
+
+    from appliance.config import settings
+    from appliance.problems import Problem, Unavailable, from_document
+
+    socket = settings().run_dir / "cli.sock"
+    try:
+        with httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(socket)), timeout=3700
+        ) as client:
+            answer = client.request(method, f"http://node{path}", **arguments)
+            answer.read()
+    except httpx.TransportError as error:
+        raise Unavailable(
+            "node-unavailable", f"{socket}: {error}. Does form serve run?"
+        ) from None
+    try:
+        document = answer.json()
+    except ValueError:
+        text = f"The node answered {answer.status_code} without JSON."
+        raise Problem("node-nonsense", text) from None
+    if answer.status_code >= 400:
+        raise from_document(document)
+    return document
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--refresh", is_flag=True, help="Build again, for newer packages.")
+@plain_errors
+def deploy(folder: Path, refresh: bool) -> None:
+    """Build and run the agent that FOLDER describes."""
+    from appliance.pack import check
+    from appliance.problems import Problem
+
+    file = folder / "Formfile"
+    if not file.is_file():
+        raise Problem("formfile-missing", f"{file} does not exist.")
+    checked = check(file.read_bytes(), folder)
+    show(checked.diagnostics)
+    if checked.formfile is None:
+        sys.exit(1)
+    with tempfile.TemporaryFile() as archive:
+        with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+            tar.add(folder, arcname=".")
+        archive.seek(0)
+        found = call(
+            "POST",
+            "/api/v1/pack/deployments",
+            files={"archive": ("context.tar.gz", archive)},
+            data={"refresh": "1"} if refresh else {},
+        )
+    follow(found["id"])
+
+
+def follow(id_: str) -> None:
+    """Print an operation's log until it ends; its failure is ours."""
+    from threading import Event
+
+    from appliance.problems import from_document
+
+    shown: dict[str, str] = {}
+    pause = Event()
+    while True:
+        found = call("GET", f"/api/v1/operations/{id_}")
+        for step in found["steps"]:
+            if shown.get(step["name"], "todo") != step["state"]:
+                shown[step["name"]] = step["state"]
+                click.echo(f"{step['title']}: {step['state']}")
+        if found["state"] not in ("queued", "working"):
+            break
+        pause.wait(0.2)
+    if found["error"]:
+        raise from_document(found["error"])
+    for key, value in found["result"].items():
+        click.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+def show(diagnostics: Any) -> None:
+    for item in diagnostics:
+        where = f"{item.line}:{item.column}"
+        click.echo(f"{where} {item.level}: {item.message}. {item.hint}", err=True)
+
+
+@main.command()
+@click.argument("agent")
+@click.option("--input", "text", required=True, help="JSON; what the agent gets.")
+@click.option("--timeout", default=60, show_default=True, help="Seconds.")
+@plain_errors
+def run(agent: str, text: str, timeout: int) -> None:
+    """Call AGENT (NAME or OWNER/NAME) with one task and print its output."""
+    from appliance.problems import Invalid
+
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise Invalid(f"--input is not JSON: {error}") from None
+    task = call(
+        "POST",
+        f"/api/v1/market/agents/{agent}/run_task",
+        json={"input": value, "timeout_s": timeout},
+    )
+    click.echo(json.dumps(task["output"], ensure_ascii=False))
+
+
+@main.group()
+def pack() -> None:
+    """Formfiles and images."""
+
+
+@pack.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@plain_errors
+def pack_check(file: Path, as_json: bool) -> None:
+    """Check a Formfile; status 1 when it has errors."""
+    from appliance.pack import check, diagnostics_json
+    from appliance.problems import Problem
+
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise Problem("formfile-missing", f"{file}: {error.strerror}") from None
+    checked = check(text, file.parent)
+    if as_json:
+        click.echo(diagnostics_json(checked.diagnostics))
+    else:
+        show(checked.diagnostics)
+    sys.exit(0 if checked.formfile else 1)
+
+
+@pack.command("build")
+@click.argument("folder", type=click.Path(path_type=Path))
+@plain_errors
+def pack_build(folder: Path) -> None:
+    """Build the image of FOLDER without running it."""
+    from appliance import pack as form_pack
+    from appliance.config import settings
+    from appliance.problems import Problem
+
+    config = settings()
+    try:
+        checked = form_pack.check((folder / "Formfile").read_bytes(), folder)
+    except OSError as error:
+        raise Problem("formfile-missing", f"{folder}: {error.strerror}") from None
+    show(checked.diagnostics)
+    if checked.formfile is None:
+        sys.exit(1)
+    formfile = checked.formfile
+    request = form_pack.BuildRequest(
+        formfile,
+        folder,
+        form_pack.build_id(formfile, formfile.base, folder),
+        config.base_dir / formfile.base.replace(":", "-"),
+        config.data_dir,
+        config.images_dir,
+    )
+    made = form_pack.build(request, lambda line: click.echo(line, err=True))
+    click.echo(f"{made.path} {made.size_bytes / 1e6:.0f} MB")
+
+
+@pack.command("base")
+@click.option("--suite", default="trixie", show_default=True)
+@plain_errors
+def pack_base(suite: str) -> None:
+    """Make the guest base image, once."""
+    import subprocess
+
+    from appliance.config import settings
+
+    names = {"trixie": "debian-13", "bookworm": "debian-12"}
+    out = settings().base_dir / names.get(suite, suite)
+    command = [sys.executable, "-m", "image.guest.build", "--suite", suite]
+    sys.exit(subprocess.run([*command, "--out", str(out)], check=False).returncode)
+
+
+@main.group()
+def vmm() -> None:
+    """Instances."""
+
+
+@vmm.command("list")
+@plain_errors
+def vmm_list() -> None:
+    """List the instances of this node."""
+    for item in call("GET", "/api/v1/vmm/instances")["instances"]:
+        click.echo(
+            f"{item['id']} {item['agent']:24} {item['version']:8} "
+            f"{item['state']:10} {item['address']} {item['reason']}"
+        )
+
+
+@vmm.command("console")
+@click.argument("instance")
+@plain_errors
+def vmm_console(instance: str) -> None:
+    """Print the end of an instance's console, its agent's output included."""
+    for line in call("GET", f"/api/v1/vmm/instances/{instance}/console")["lines"]:
+        click.echo(line)
+
+
+def _verb(name: str, method: str) -> None:
+    @vmm.command(name, help=f"{name.capitalize()} an instance.")
+    @click.argument("instance")
+    @plain_errors
+    def verb(instance: str) -> None:
+        tail = "" if method == "DELETE" else f"/{name}"
+        found = call(method, f"/api/v1/vmm/instances/{instance}{tail}")
+        follow(found["id"])
+
+
+for _name, _method in (
+    ("start", "POST"),
+    ("stop", "POST"),
+    ("reboot", "POST"),
+    ("delete", "DELETE"),
+):
+    _verb(_name, _method)
+
+
+@main.group()
+def secret() -> None:
+    """Secrets of agents."""
+
+
+@secret.command("set")
+@click.argument("agent")
+@click.argument("name")
+@plain_errors
+def secret_set(agent: str, name: str) -> None:
+    """Set a secret (OWNER/NAME of the agent); the value is read from stdin."""
+    value = click.prompt("Value", hide_input=True) if sys.stdin.isatty() else ""
+    value = value or sys.stdin.read().rstrip("\n")
+    call("PUT", f"/api/v1/market/agents/{agent}/secrets/{name}", content=value.encode())
+    click.echo(f"{name} is set; deploy {agent} again to give it to the agent.")

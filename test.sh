@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Everything that must hold: style, types, arrows, tests. `./test.sh -m "not vm"`
+# hands its arguments to pytest.
+set -euo pipefail
+cd "$(dirname "$0")"
+. ./install.sh
+# shellcheck disable=SC2086
+install_packages $TEST_PACKAGES
+install_environment
+bin=.venv/bin
+$bin/ruff check .
+$bin/ruff format --check .
+$bin/mypy
+$bin/lint-imports
+export FORMATION_TEST_BASE=${FORMATION_TEST_BASE:-/var/lib/formation/base/debian-13}
+$bin/python -m image.guest.build --out "$FORMATION_TEST_BASE"
+$bin/pytest --cov=appliance --cov=blueprints --cov=jobs --cov-report=term "$@"
