@@ -20,10 +20,33 @@ from appliance.problems import Invalid, Problem
 SHORTEST = 10
 WINDOW_S = 600.0
 COMMON = frozenset(
-    "password password1 password12 password123 password1234 1234567890 12345678910 "
-    "0123456789 qwertyuiop qwerty12345 iloveyou123 letmein1234 administrator "
-    "adminadmin welcome123 changeme123 formation1 formation123 1q2w3e4r5t "
-    "passw0rd123 aaaaaaaaaa abcdefghij 1111111111 0000000000 superman123".split()
+    [
+        "password",
+        "password1",
+        "password12",
+        "password123",
+        "password1234",
+        "1234567890",
+        "12345678910",
+        "0123456789",
+        "qwertyuiop",
+        "qwerty12345",
+        "iloveyou123",
+        "letmein1234",
+        "administrator",
+        "adminadmin",
+        "welcome123",
+        "changeme123",
+        "formation1",
+        "formation123",
+        "1q2w3e4r5t",
+        "passw0rd123",
+        "aaaaaaaaaa",
+        "abcdefghij",
+        "1111111111",
+        "0000000000",
+        "superman123",
+    ]
 )
 
 

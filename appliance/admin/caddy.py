@@ -72,7 +72,6 @@ def caddyfile(settings: Settings) -> str:
     return f"""{{
     admin unix/{run}/caddy.sock
     auto_https off
-    persist_config off
     storage file_system {settings.data_dir}/caddy
 }}
 (node) {{

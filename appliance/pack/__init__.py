@@ -4,8 +4,8 @@ from appliance.pack.archive import ArchiveError, unpack_isolated
 from appliance.pack.build import BuildRequest, BuiltImage, build
 from appliance.pack.formfile import Diagnostic, Formfile
 from appliance.pack.identity import as_document, build_id, from_document
-from appliance.pack.passwd import hash_password
 from appliance.pack.parser import Checked, check, diagnostics_json
+from appliance.pack.passwd import hash_password
 from appliance.pack.sandbox import BuildError, BuildLimits
 
 __all__ = [

@@ -3,6 +3,10 @@ runs as nobody. What leaves the folder, is a device or a bomb is refused."""
 
 from __future__ import annotations
 
+# bz2, gzip, lzma and zlib before privileges go: nobody may not read them then
+import bz2
+import gzip
+import lzma
 import os
 import resource
 import shutil
@@ -10,12 +14,14 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from appliance.problems import Problem
 
 MAX_BYTES, MAX_ENTRIES = 4 << 30, 100_000
 NOBODY = 65534
+CODECS = (bz2, gzip, lzma, zlib)
 CHILD = "from appliance.pack.archive import main; main()"
 
 
@@ -98,8 +104,8 @@ def unpack_isolated(source: Path, target: Path) -> None:
         )
     if done.returncode:
         shutil.rmtree(target, ignore_errors=True)
-        lines = done.stderr.strip().splitlines() or ["the archive cannot be read"]
-        raise ArchiveError(lines[-1][:500])
+        lines = done.stderr.strip().split("\n", 1) or ["the archive cannot be read"]
+        raise ArchiveError(" ".join(lines)[-500:])
 
 
 def main() -> None:
