@@ -41,11 +41,10 @@ seed_hostname() {
 
 # The machine's identity belongs to the instance, never to the image.
 seed_machine_id() {
-    read -r id </etc/machine-id
-    case $id in '' | uninitialized) ;; *) return 0 ;; esac
+    [ -s /etc/machine-id ] && return 0
     read -r id </proc/sys/kernel/random/uuid
-    echo "$id" | tr -d - >/etc/machine-id
-} 2>/dev/null
+    echo "${id//-/}" >/etc/machine-id
+}
 
 link_of() {
     for card in /sys/class/net/*; do

@@ -103,7 +103,8 @@ def test_guest_agent_reboots_and_shuts_down(boot: Boot) -> None:
     machine.get("/env")
     machine.shell("echo kept >/data/note; touch /etc/mark")
     seen = len(machine.lines)
-    reboot = {"execute": "guest-shutdown", "arguments": {"mode": "reboot"}}
+    reboot: dict[str, object] = {"execute": "guest-shutdown"}
+    reboot["arguments"] = {"mode": "reboot"}
     send(machine.qga, reboot)
     machine.wait_line("formation: kernel up", seen)
     machine.wait_line("formation: agent started", seen)
