@@ -19,7 +19,7 @@ def kvm(settings: Settings) -> Verdict:
         return Verdict(True, "KVM works: a guest was booted with it")
     return Verdict(
         True,
-        "emulation: a guest does not boot under KVM here, VMs run about ten times slower",
+        "emulation: no guest boots under KVM here, VMs run about ten times slower",
         "Switch virtualisation on in the firmware, or nested virtualisation on the "
         "host.",
         warning=True,

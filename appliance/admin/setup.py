@@ -83,7 +83,8 @@ def claim(settings: Settings, code: str, address: str) -> None:
 
 def save(step: str, answers: dict[str, Any]) -> None:
     """Keep a step's answers; passwords come hashed."""
-    Answer.replace(step=step, answers=json.dumps(answers), saved=clock.now()).execute()
+    row = Answer.insert(step=step, answers=json.dumps(answers), saved=clock.now())
+    row.on_conflict_replace().execute()
 
 
 def saved() -> dict[str, dict[str, Any]]:

@@ -10,25 +10,33 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
 import httpx
-import jsonschema
-from jsonschema.exceptions import SchemaError
+import structlog
+from peewee import PeeweeException
 
 from appliance import clock, state
 from appliance.config import Settings
 from appliance.market import tasks
+from appliance.market.schemas import violations
+from appliance.market.sse import Parser
 from appliance.market.tasks import Task
 from appliance.problems import Invalid, NotFound, Problem, Unavailable
 
 _turn = itertools.count()
+log = structlog.get_logger()
 
 
 class Lost(Exception):
     """The instance went away in the middle of a task."""
+
+    def __init__(self, why: str, repeatable: bool) -> None:
+        super().__init__(why)
+        self.repeatable = repeatable
 
 
 class Engine:
@@ -55,11 +63,15 @@ class Engine:
         """Check and store a task; raises Problem before anything is stored."""
         wish = tasks.validated(body, default_timeout)
         healthy = instances(agent.id)
-        version = healthy[0].body["version"] if healthy else agent.body["latest"]
-        if healthy:
-            self._must_fit(self._card(healthy[0]), wish["input"])
+        if not healthy:
+            raise unavailable(agent.id)
+        self._must_fit(self._card(healthy[0]), wish["input"])
         return tasks.create(
-            agent.body["owner_name"], agent.body["name"], version, caller, wish
+            agent.body["owner_name"],
+            agent.body["name"],
+            healthy[0].body["version"],
+            caller,
+            wish,
         )
 
     def submit(self, task: Task) -> None:
@@ -88,38 +100,54 @@ class Engine:
         task, attempts = tasks.get(id_), list[dict[str, Any]]()
         self._tell(id_, "state", {"state": "working"})
         try:
-            self._attempt(task, attempts)
+            answer = self._answer(task, attempts)
         except Problem as problem:
             usage = measure(task, 0)
             self._end(id_, "failed", error=problem, usage=usage, attempts=attempts)
-
-    def _attempt(self, task: Task, attempts: list[dict[str, Any]]) -> None:
-        agent = f"{task.owner}/{task.agent}"
-        for tries in (1, 2):
-            instance = pick(agent)
-            entry = {
-                "instance": instance.id,
-                "node": instance.body["node"],
-                "started": clock.rfc3339(clock.now()),
-            }
-            attempts.append(entry)
-            try:
-                answer = self._call(task, instance)
-            except Lost as lost:
-                entry |= {"ended": clock.rfc3339(clock.now()), "outcome": "lost"}
-                if tries == 1 and self._card(instance).get("repeatable"):
-                    continue
-                raise Problem("agent-lost", str(lost), status=502) from None
-            entry |= {"ended": clock.rfc3339(clock.now()), "outcome": "completed"}
+        except (PeeweeException, OSError) as error:
+            log.error("task.failed", task=id_, why=str(error))
+            text = f"The node could not go on with the task: {error}."
+            self._end(id_, "failed", error=Problem("agent-lost", text, status=502))
+        else:
             usage = measure(task, answer["bytes"], answer["usage"])
-            self._end(
-                task.id,
-                "completed",
-                output=answer["output"],
-                usage=usage,
-                attempts=attempts,
-            )
-            return
+            output = answer["output"]
+            self._end(id_, "completed", output=output, usage=usage, attempts=attempts)
+
+    def _answer(self, task: Task, attempts: list[dict[str, Any]]) -> dict[str, Any]:
+        """The agent's answer, from another instance when the first was lost."""
+        try:
+            return self._attempt(task, attempts)
+        except Lost as lost:
+            if not lost.repeatable:
+                raise Problem("agent-lost", str(lost), status=502) from None
+        try:
+            return self._attempt(task, attempts)
+        except Lost as lost:
+            raise Problem("agent-lost", str(lost), status=502) from None
+
+    def _attempt(self, task: Task, attempts: list[dict[str, Any]]) -> dict[str, Any]:
+        lost = [entry["instance"] for entry in attempts]
+        instance = pick(f"{task.owner}/{task.agent}", lost)
+        node, began = instance.body["node"], clock.rfc3339(clock.now())
+        entry = {"instance": instance.id, "node": node, "started": began}
+        attempts.append(entry)
+        outcome = "lost"
+        try:
+            answer = self._call(task, instance)
+            self._must_be_promised(self._card(instance), answer["output"])
+            outcome = "completed"
+        except Problem as problem:
+            outcome = problem.name
+            raise
+        finally:
+            entry |= {"ended": clock.rfc3339(clock.now()), "outcome": outcome}
+        return answer
+
+    def _must_be_promised(self, card: dict[str, Any], output: Any) -> None:
+        wrong = violations(card.get("output"), output)
+        if wrong:
+            why = "; ".join(f"{at or 'output'}: {text}" for at, text in wrong.items())
+            raise nonsense(f"its output does not fit its own schema: {why}")
 
     def _call(self, task: Task, instance: state.Record) -> dict[str, Any]:
         left = task.deadline - clock.now()
@@ -133,70 +161,72 @@ class Engine:
             "timeout_s": left,
         }
         stream = bool(self._card(instance).get("streaming"))
-        headers = {"Accept": "text/event-stream" if stream else "application/json"}
+        headers = {
+            "Accept": "text/event-stream" if stream else "application/json",
+            "Accept-Encoding": "identity",
+        }
         url = f"{address(instance)}/run_task"
         try:
             with self._client.stream(
                 "POST", url, json=body, headers=headers, timeout=left
             ) as answer:
-                if answer.headers.get("content-type", "").startswith(
-                    "text/event-stream"
-                ):
+                media = answer.headers.get("content-type", "")
+                if media.startswith("text/event-stream"):
                     return self._streamed(task, answer)
                 return self._whole(task, answer)
         except httpx.TimeoutException:
             raise timeout(task) from None
         except httpx.HTTPError as error:
-            raise Lost(f"The instance went away: {error or type(error).__name__}.")
-
-    def _read(self, task: Task, answer: httpx.Response) -> bytes:
-        limit = int(self._settings.market.max_output_mib * 2**20)
-        whole = b""
-        for chunk in answer.iter_bytes():
-            whole += chunk
-            if len(whole) > limit:
-                raise nonsense("its answer is larger than market.max_output_mib")
-            if clock.now() > task.deadline:
-                raise timeout(task)
-        return whole
+            raise Lost(
+                f"The instance went away: {error or type(error).__name__}."
+            ) from None
 
     def _whole(self, task: Task, answer: httpx.Response) -> dict[str, Any]:
-        raw = self._read(task, answer)
+        raw = b"".join(self._chunks(task, answer))
         try:
             document = json.loads(raw)
         except (ValueError, RecursionError):
             document = None
         if answer.status_code >= 400:
-            raise Problem(
-                "agent-error",
-                f"The agent answered {answer.status_code}.",
-                status=502,
-                agent=document,
-            )
-        if not isinstance(document, dict) or "output" not in document:
-            raise nonsense("its answer is not JSON with an output")
+            raise agent_error(f"The agent answered {answer.status_code}", document)
         return result(document, len(raw))
 
+    def _chunks(self, task: Task, answer: httpx.Response) -> Iterator[bytes]:
+        """The answer as it comes, within the deadline and the size allowed."""
+        limit, size = int(self._settings.market.max_output_mib * 2**20), 0
+        for chunk in answer.iter_raw():
+            size += len(chunk)
+            if size > limit:
+                raise nonsense("its answer is larger than market.max_output_mib")
+            if clock.now() > task.deadline:
+                raise timeout(task)
+            yield chunk
+
     def _streamed(self, task: Task, answer: httpx.Response) -> dict[str, Any]:
-        size = 0
-        for kind, text in sse(answer, task.deadline):
-            size += len(text)
-            try:
-                body = json.loads(text)
-            except (ValueError, RecursionError):
-                raise nonsense("an event is not JSON") from None
-            if kind == "delta":
-                self._tell(task.id, "delta", body)
-            elif kind == "error":
-                raise Problem(
-                    "agent-error",
-                    "The agent reported an error.",
-                    status=502,
-                    agent=body,
-                )
-            elif kind == "result" and isinstance(body, dict) and "output" in body:
-                return result(body, size)
+        parser, size = Parser(), 0
+        for chunk in self._chunks(task, answer):
+            size += len(chunk)
+            for kind, text in parser.feed(chunk):
+                final = self._event(task, kind, text, size)
+                if final is not None:
+                    return final
         raise nonsense("its stream ended without a result")
+
+    def _event(
+        self, task: Task, kind: str, text: str, size: int
+    ) -> dict[str, Any] | None:
+        """Pass one event on; the answer, when it is the result."""
+        try:
+            body = json.loads(text)
+        except (ValueError, RecursionError):
+            raise nonsense("an event is not JSON") from None
+        if kind == "error":
+            raise agent_error("The agent reported an error", body)
+        if kind == "result":
+            return result(body, size)
+        if kind in ("delta", "log"):
+            self._tell(task.id, kind, body)
+        return None
 
     def _card(self, instance: state.Record) -> dict[str, Any]:
         key = f"{instance.id}"
@@ -215,18 +245,10 @@ class Engine:
         return (self._card(healthy[0]) or None) if healthy else None
 
     def _must_fit(self, card: dict[str, Any], value: Any) -> None:
-        schema = card.get("input")
-        if not isinstance(schema, dict):
-            return
-        try:
-            found = list(jsonschema.Draft202012Validator(schema).iter_errors(value))
-        except (SchemaError, RecursionError, ValueError):
-            return  # the agent's fault, not the caller's
-        if found:
-            wrong = {
-                "/" + "/".join(map(str, e.absolute_path)): e.message for e in found
-            }
-            raise Invalid("The input does not fit the agent's schema.", **wrong)
+        wrong = violations(card.get("input"), value)
+        if wrong:
+            why = "; ".join(f"{at or 'input'}: {text}" for at, text in wrong.items())
+            raise Invalid(f"The input does not fit the agent's schema: {why}", **wrong)
 
     def _tell(self, id_: str, kind: str, body: Any) -> None:
         tasks.say(id_, kind, body)
@@ -234,16 +256,15 @@ class Engine:
             self.changed.notify_all()
 
     def _end(self, id_: str, state_: str, **members: Any) -> None:
-        if not tasks.end(id_, state_, **members):
-            return
-        task = tasks.get(id_)
-        if state_ == "completed":
-            self._tell(id_, "result", tasks.as_document(task))
-        else:
-            self._tell(id_, "error", json.loads(task.error or "{}"))
+        if tasks.end(id_, state_, **members):
+            with self.changed:
+                self.changed.notify_all()
 
 
-def result(document: dict[str, Any], size: int) -> dict[str, Any]:
+def result(document: Any, size: int) -> dict[str, Any]:
+    """What counts of an agent's answer; raises agent-nonsense."""
+    if not isinstance(document, dict) or "output" not in document:
+        raise nonsense("its answer is not a JSON object with an output")
     usage = document.get("usage")
     return {
         "output": document["output"],
@@ -252,20 +273,11 @@ def result(document: dict[str, Any], size: int) -> dict[str, Any]:
     }
 
 
-def sse(answer: httpx.Response, deadline: float) -> Any:
-    """(event, data) pairs of a stream (WHATWG HTML, server-sent events)."""
-    kind, data = "message", list[str]()
-    for line in answer.iter_lines():
-        if clock.now() > deadline:
-            raise httpx.ReadTimeout("deadline")
-        if not line:
-            if data:
-                yield kind, "\n".join(data)
-            kind, data = "message", []
-        elif line.startswith("event:"):
-            kind = line[6:].strip()
-        elif line.startswith("data:"):
-            data.append(line[5:].removeprefix(" "))
+def agent_error(what: str, document: Any) -> Problem:
+    """The agent's own problem is inside, as member `agent`."""
+    inner = document if isinstance(document, dict) else {}
+    why = inner.get("detail") or inner.get("title") or "it gave no reason"
+    return Problem("agent-error", f"{what}: {why}", status=502, agent=document)
 
 
 def measure(
@@ -312,14 +324,25 @@ def instances(agent: str) -> list[state.Record]:
     return state.select("instance", agent=agent, state="healthy")
 
 
-def pick(agent: str) -> state.Record:
-    """The next healthy instance, in turn; raises agent-unavailable."""
+def pick(agent: str, lost: Sequence[str] = ()) -> state.Record:
+    """The next healthy instance, in turn; raises agent-unavailable.
+
+    Those in `lost` come last: a task is tried again on another if there is one.
+    """
     healthy = instances(agent)
-    if healthy:
-        return healthy[next(_turn) % len(healthy)]
+    others = [record for record in healthy if record.id not in lost] or healthy
+    if others:
+        return others[next(_turn) % len(others)]
+    raise unavailable(agent)
+
+
+def unavailable(agent: str) -> Unavailable:
+    """Why no instance can take a task now."""
     known = state.select("instance", agent=agent)
-    why = "; ".join(f"{r.body['state']} {r.body['reason']}".strip() for r in known)
-    raise Unavailable(
+    why = "; ".join(
+        f"{r.body['state']} {r.body.get('reason') or ''}".strip() for r in known
+    )
+    return Unavailable(
         "agent-unavailable",
         f"{agent} has no healthy instance ({why or 'none is deployed'}).",
     )

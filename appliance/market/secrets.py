@@ -32,9 +32,9 @@ def put(owner: str, agent: str, name: str, value: str) -> None:
     if len(value) > LONGEST or "\0" in value:
         raise Invalid("A secret is a text of at most 64 KiB.", value="too long")
     sealed = identity.seal(identity.sealing_public(settings()), value.encode())
-    Secret.replace(
+    Secret.insert(
         owner=owner, agent=agent, name=name, sealed=sealed, changed=clock.now()
-    ).execute()
+    ).on_conflict_replace().execute()
 
 
 def names(owner: str, agent: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from peewee import AutoField, FloatField, TextField
 
-from appliance import clock
+from appliance import clock, database
 from appliance.database import NodeModel
 from appliance.problems import Invalid, NotFound, Problem
 
@@ -45,17 +45,6 @@ class TaskEvent(NodeModel):
 
     class Meta:
         table_name = "task_event"
-
-
-class Idempotency(NodeModel):
-    caller = TextField()
-    key = TextField()
-    body_digest = TextField()
-    task = TextField()
-    created = FloatField()
-
-    class Meta:
-        primary_key = False
 
 
 def validated(body: Any, default_timeout: int) -> dict[str, Any]:
@@ -135,15 +124,23 @@ def end(
     attempts: list[dict[str, Any]] | None = None,
 ) -> bool:
     """End a task, once: False when it had ended before."""
-    changed = Task.update(
-        state=state,
-        ended=clock.now(),
-        output=json.dumps(output) if state == "completed" else None,
-        error=json.dumps(error.document()) if error else None,
-        usage=json.dumps(usage or {}),
-        attempts=json.dumps(attempts or []),
-    ).where((Task.id == id_) & Task.state.not_in(ENDED))
-    return bool(changed.execute())
+    final = {
+        "state": state,
+        "ended": clock.now(),
+        "output": json.dumps(output) if state == "completed" else None,
+        "error": json.dumps(error.document()) if error else None,
+        "usage": json.dumps(usage or {}),
+        "attempts": json.dumps(attempts or []),
+    }
+    open_ = (Task.id == id_) & Task.state.not_in(ENDED)
+    with database.node.atomic("immediate"):  # who sees the end sees its event
+        if not Task.update(**final).where(open_).execute():
+            return False
+        if error is None:
+            say(id_, "result", as_document(get(id_)))
+        else:
+            say(id_, "error", error.document())
+    return True
 
 
 def say(id_: str, kind: str, body: Any) -> None:

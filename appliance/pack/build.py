@@ -117,7 +117,7 @@ class _Builder:
                 f"the guest base {self._request.formfile.base} is not there: run "
                 "form pack base to make it"
             )
-        self._key = json.loads(manifest.read_text())["digest"]
+        self._key = str(json.loads(manifest.read_text())["digest"])
         tree = self._store / self._key
         if not tree.exists():
             self._log("unpacking the guest base")

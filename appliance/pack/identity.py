@@ -82,7 +82,7 @@ def build_id(formfile: Formfile, base_name: str, context: Path | None) -> str:
     for step in formfile.steps:
         if isinstance(step, Copy) and context is not None:
             read += entries(context, step.source)
-    whole = {
+    whole: dict[str, Any] = {
         "formfile": as_document(formfile),
         "base": base_name,
         "files": sorted([list(item) for item in read]),

@@ -1,0 +1,40 @@
+"""Values against the JSON Schemas of an agent's card. Pure.
+
+A schema comes from the agent and is not trusted: references lead nowhere
+outside it, and one that is no schema checks nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import jsonschema
+from jsonschema.exceptions import SchemaError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+MOST = 20
+
+
+def violations(schema: Any, value: Any) -> dict[str, str]:
+    """JSON Pointer (RFC 6901) to what is wrong there; empty when all is well."""
+    if not isinstance(schema, dict | bool):
+        return {}
+    registry: Registry[Any] = Registry()
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+        checker = jsonschema.Draft202012Validator(schema, registry=registry)
+        found = [
+            (pointer(error.absolute_path), error.message[:200])
+            for error, _ in zip(checker.iter_errors(value), range(MOST), strict=False)
+        ]
+    except (SchemaError, Unresolvable, RecursionError, ValueError):
+        return {}  # the agent's fault, not the caller's
+    return dict(found)
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """`/a/0/b`; the empty text is the whole value."""
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return "".join(f"/{part}" for part in parts)
