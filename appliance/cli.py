@@ -324,3 +324,7 @@ def secret_set(agent: str, name: str) -> None:
     value = value or sys.stdin.read().rstrip("\n")
     call("PUT", f"/api/v1/market/agents/{agent}/secrets/{name}", content=value.encode())
     click.echo(f"{name} is set; deploy {agent} again to give it to the agent.")
+
+
+if __name__ == "__main__":
+    main()

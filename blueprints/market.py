@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, render_template, request
 
 from appliance import state
 from appliance.config import settings
-from appliance.market import secrets, tasks
+from appliance.market import idempotency, secrets, tasks, versions
 from appliance.market.engine import current, find_agent
 from appliance.problems import Problem
 from blueprints.access import requires
@@ -23,41 +24,31 @@ RUN_S, SUBMIT_S, HOLD_S = 60, 900, 300
 
 def body() -> Any:
     limit = int(settings().market.max_input_mib * 2**20)
-    raw = request.get_data(cache=False)
+    raw = request.stream.read(limit + 1)
     if len(raw) > limit:
         raise Problem("too-large", f"A task may have {limit} bytes.", status=413)
     try:
-        return json.loads(raw)
+        return json.loads(raw, parse_constant=no_number)
     except (ValueError, RecursionError):
         raise Problem(
             "input-invalid", 'The body is not JSON; send {"input": …}.', status=422
         ) from None
 
 
+def no_number(text: str) -> Any:
+    """NaN and the infinities are not JSON (RFC 8259)."""
+    raise ValueError(text)
+
+
 def accept(owner: str | None, name: str, timeout: int) -> tuple[tasks.Task, bool]:
     """The task, and whether it is new; the same key gives the first again."""
-    agent, wish = find_agent(name, owner), body()
+    agent, wish, caller = find_agent(name, owner), body(), g.account.id
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        return current().accept(agent, g.account.id, wish, timeout), True
-    digest = tasks.digest([agent.id, wish])
-    found = tasks.Idempotency.get_or_none(
-        (tasks.Idempotency.caller == g.account.id) & (tasks.Idempotency.key == key)
-    )
-    if found is not None:
-        if found.body_digest != digest:
-            text = "This Idempotency-Key came with another body before."
-            raise Problem("idempotency-conflict", text, status=422)
-        return tasks.get(found.task), False
-    task = current().accept(agent, g.account.id, wish, timeout)
-    tasks.Idempotency.create(
-        caller=g.account.id,
-        key=key,
-        body_digest=digest,
-        task=task.id,
-        created=task.created,
-    )
-    return task, True
+        return current().accept(agent, caller, wish, timeout), True
+    digest = tasks.digest([request.path.rsplit("/", 1)[-1], agent.id, wish])
+    prepare = partial(current().prepare, agent, caller, wish, timeout)
+    return idempotency.first(caller, key, digest, prepare)
 
 
 def answer_of(task: tasks.Task) -> Any:
@@ -70,6 +61,8 @@ def answer_of(task: tasks.Task) -> Any:
         answer = jsonify({**problem, "task": document})
         answer.mimetype = "application/problem+json"
         answer.status_code = problem["status"]
+        if problem["status"] == 503:
+            answer.headers["Retry-After"] = "5"
         return answer
     return accepted(task)
 
@@ -128,8 +121,8 @@ def show(id_: str) -> Any:
     if wait.isdigit() and int(wait):
         task = current().wait(task, min(int(wait), HOLD_S))
     answer = jsonify(tasks.as_document(task))
-    answer.set_etag(f"{task.id}-{task.state}")
-    return answer
+    answer.set_etag(tasks.digest(answer.json)[7:39])
+    return answer.make_conditional(request)
 
 
 @blueprint.get(f"{API}/tasks/<id_>/events")
@@ -193,6 +186,18 @@ def agent(name: str, owner: str | None = None) -> Any:
     running = [{"id": r.id, **r.body} for r in state.select("instance", agent=found.id)]
     members = {**found.body, "card": current().card(found.id)}
     return jsonify(id=found.id, **members, versions=versions, instances=running)
+
+
+@blueprint.put(f"{API}/agents/<owner>/<name>/versions/<version>")
+@requires("developer")
+def register_version(owner: str, name: str, version: str) -> Any:
+    own(owner)
+    found = state.select("account", name=owner)
+    owner_id = found[0].id if found else g.account.id
+    made, is_new = versions.register(owner_id, owner, name, version, body())
+    answer = jsonify(made)
+    answer.status_code = 201 if is_new else 200
+    return answer
 
 
 @blueprint.put(f"{API}/agents/<owner>/<name>/secrets/<key>")

@@ -74,6 +74,8 @@ class DnsServer:
                 query, peer = self._udp.recvfrom(4096)
             except OSError:
                 continue
+            if self._ended:
+                return  # the empty datagram of our own shutdown
             known = self._known(query)
             if known is not None:
                 self._send(known, peer)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any
 
 import httpx
@@ -49,33 +49,41 @@ class Engine:
         self._cards: dict[str, dict[str, Any]] = {}
         self.changed = threading.Condition()
 
-    def recover(self) -> None:
+    def close(self) -> None:
+        """Take no more tasks; those that run go on to their end."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+
+    def recover(self) -> list[Future[None]]:
         """Take up what an earlier process left."""
         for task in Task.select().where(Task.state == "working"):
             why = "The gateway was restarted while the agent worked; call it again."
             self._end(task.id, "failed", error=Problem("agent-lost", why, status=502))
-        for task in Task.select().where(Task.state == "submitted"):
-            self._pool.submit(self.execute, task.id)
+        queued = Task.select().where(Task.state == "submitted").order_by(Task.id)
+        return [self.submit(task) for task in queued]
 
     def accept(
         self, agent: state.Record, caller: str, body: Any, default_timeout: int
     ) -> Task:
         """Check and store a task; raises Problem before anything is stored."""
+        return self.prepare(agent, caller, body, default_timeout)()
+
+    def prepare(
+        self, agent: state.Record, caller: str, body: Any, default_timeout: int
+    ) -> Callable[[], Task]:
+        """Check a task; what comes back stores it."""
         wish = tasks.validated(body, default_timeout)
         healthy = instances(agent.id)
         if not healthy:
             raise unavailable(agent.id)
         self._must_fit(self._card(healthy[0]), wish["input"])
-        return tasks.create(
-            agent.body["owner_name"],
-            agent.body["name"],
-            healthy[0].body["version"],
-            caller,
-            wish,
-        )
+        owner, name = agent.body["owner_name"], agent.body["name"]
+        version = healthy[0].body["version"]
+        return partial(tasks.create, owner, name, version, caller, wish)
 
-    def submit(self, task: Task) -> None:
-        self._pool.submit(self.execute, task.id)
+    def submit(self, task: Task) -> Future[None]:
+        """Run a task in the pool, in its turn."""
+        return self._pool.submit(self.execute, task.id)
 
     def cancel(self, task: Task) -> None:
         """End a task that has not ended; harmless when it has."""
@@ -177,9 +185,8 @@ class Engine:
         except httpx.TimeoutException:
             raise timeout(task) from None
         except httpx.HTTPError as error:
-            raise Lost(
-                f"The instance went away: {error or type(error).__name__}."
-            ) from None
+            why = f"The instance went away: {error or type(error).__name__}."
+            raise Lost(why, bool(self._card(instance).get("repeatable"))) from None
 
     def _whole(self, task: Task, answer: httpx.Response) -> dict[str, Any]:
         raw = b"".join(self._chunks(task, answer))

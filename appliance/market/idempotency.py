@@ -31,31 +31,43 @@ class Idempotency(NodeModel):
 
 
 def first(
-    caller: str, key: str, digest: str, make: Callable[[], Task]
+    caller: str, key: str, digest: str, prepare: Callable[[], Callable[[], Task]]
 ) -> tuple[Task, bool]:
-    """The task of this key, made now if there is none; and whether it was."""
+    """The task of this key, made now if there is none; and whether it was.
+
+    `prepare` checks the request, which may take long, and gives what stores it.
+    """
     if not 1 <= len(key) <= LONGEST:
-        raise Problem(
-            "input-invalid",
-            f"Idempotency-Key: 1 to {LONGEST} characters.",
-            status=422,
-        )
-    now = clock.now()
+        text = f"Idempotency-Key: 1 to {LONGEST} characters."
+        raise Problem("input-invalid", text, status=422)
+    known = _known(caller, key, digest)
+    if known is not None:
+        return known, False
+    make, now = prepare(), clock.now()
     with database.node.atomic("immediate"):
         Idempotency.delete().where(Idempotency.created < now - KEPT_S).execute()
-        found = Idempotency.get_or_none(
-            (Idempotency.caller == caller) & (Idempotency.key == key)
+        known = _known(caller, key, digest)
+        if known is not None:
+            return known, False
+        task = make()
+        Idempotency.create(
+            caller=caller, key=key, body_digest=digest, task=task.id, created=now
         )
-        if found is None:
-            task = make()
-            Idempotency.create(
-                caller=caller, key=key, body_digest=digest, task=task.id, created=now
-            )
-            return task, True
+    return task, True
+
+
+def _known(caller: str, key: str, digest: str) -> Task | None:
+    found = Idempotency.get_or_none(
+        (Idempotency.caller == caller)
+        & (Idempotency.key == key)
+        & (Idempotency.created >= clock.now() - KEPT_S)
+    )
+    if found is None:
+        return None
     if found.body_digest != digest:
         raise Problem(
             "idempotency-conflict",
             "This Idempotency-Key came with another body before; use a new key.",
             status=422,
         )
-    return tasks.get(found.task), False
+    return tasks.get(found.task)

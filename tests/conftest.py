@@ -1,0 +1,48 @@
+"""A node's foundations in a folder of its own: settings, databases, records."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance import config, database, schema
+from appliance.config import Settings
+from appliance.layout import prepare
+from appliance.state.__main__ import open_store
+from appliance.state.server import StateServer
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    for name in ("data", "run", "log"):
+        monkeypatch.setenv(f"FORMATION_{name.upper()}_DIR", str(tmp_path / name))
+    monkeypatch.setenv("FORMATION_CONFIG", str(tmp_path / "formation.toml"))
+    config.settings.cache_clear()
+    found = config.settings()
+    prepare(found)
+    schema.open_all(found)
+    yield found
+    database.node.close()
+    database.metrics.close()
+    config.settings.cache_clear()
+
+
+@pytest.fixture
+def records(settings: Settings) -> Iterator[StateServer]:
+    """formation-state's socket, served by a thread."""
+    store = open_store(settings)
+    server = StateServer(
+        settings.run_dir / "state.sock", store, None, lambda kind: None
+    )
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}
+    )
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    store.database.close()

@@ -1,0 +1,137 @@
+"""A whole node of its own: folders, ports, bridge; served by `form serve`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+START_S = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(found: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait for a condition, or fail saying what was waited for."""
+    pause = threading.Event()
+    for _ in range(int(seconds * 10)):
+        if found():
+            return
+        pause.wait(0.1)
+    pytest.fail(f"{what}: not within {seconds} s")
+
+
+@dataclass
+class Node:
+    environment: dict[str, str]
+    folder: Path
+    port: int
+    dns_port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def claim(self) -> str:
+        return (self.folder / "data/node/claim").read_text()
+
+    def form(self, *arguments: str, check: bool = True) -> str:
+        command = [sys.executable, "-m", "appliance.cli", *arguments]
+        done = subprocess.run(
+            command, env=self.environment, cwd=ROOT, capture_output=True, text=True
+        )
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr + self.logs()
+        return done.stdout + done.stderr
+
+    def logs(self) -> str:
+        files = sorted((self.folder / "log").glob("*.log"))
+        return "\n".join(f"== {f.name}\n{f.read_text()[-1500:]}" for f in files)
+
+    def dig(self, name: str, *options: str) -> str:
+        command = ["dig", "@127.0.0.1", "-p", str(self.dns_port), *options, name]
+        return subprocess.run(command, capture_output=True, text=True).stdout
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def kill(self, program: str) -> None:
+        """kill -9 one of the node's processes; supervisord starts it again."""
+        socket_ = f"unix://{self.folder}/run/supervisor.sock"
+        pid = subprocess.run(
+            ["/usr/bin/supervisorctl", "-s", socket_, "pid", program],
+            capture_output=True,
+            text=True,
+        )
+        os.kill(int(pid.stdout), signal.SIGKILL)
+
+
+def environment(folder: Path, port: int, dns_port: int) -> dict[str, str]:
+    names = {
+        f"FORMATION_{n.upper()}_DIR": str(folder / n) for n in ("data", "run", "log")
+    }
+    return {
+        **os.environ,
+        **names,
+        "PYTHONPATH": str(ROOT),
+        "FORMATION_CONFIG": str(folder / "formation.toml"),
+        "FORMATION_HTTP__PORT": str(port),
+        "FORMATION_HTTP__HTTPS_PORT": str(free_port()),
+        "FORMATION_DNS__PORT": str(dns_port),
+        "FORMATION_FORMNET__BRIDGE": "formtest0",
+        "FORMATION_FORMNET__CIDR": "10.213.0.0/16",
+        "FORMATION_VMM__ACCELERATOR": "tcg",
+    }
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    folder = Path(tempfile.mkdtemp(prefix="formation-e2e-", dir="/var/tmp"))
+    folder.chmod(0o711)  # a build's user must reach its layers
+    default = "/var/lib/formation/base/debian-13"
+    base = Path(os.environ.get("FORMATION_TEST_BASE", default))
+    (folder / "data/base").mkdir(parents=True)
+    (folder / "data/base/debian-13").symlink_to(base)
+    port, dns_port = free_port(), free_port()
+    settings = environment(folder, port, dns_port)
+    with (folder / "serve.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "appliance.cli", "serve"],
+            env=settings,
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+        )
+    found = Node(settings, folder, port, dns_port, process)
+    try:
+        until(found.answers, START_S, "the node answers")
+        yield found
+    finally:
+        process.terminate()
+        process.wait(90)
+        subprocess.run(["ip", "link", "delete", "formtest0"], capture_output=True)
+        subprocess.run(
+            ["nft", "delete", "table", "inet", "formation"], capture_output=True
+        )
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,135 @@
+"""From a fresh node to an agent that answers by name, as a person does it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from .conftest import ROOT, Node, until
+
+pytestmark = [pytest.mark.vm, pytest.mark.browser, pytest.mark.timeout(600)]
+PASSWORD = "correct horse battery"  # noqa: S105
+NAME = "echo.formation.internal"
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser: Browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        yield browser.new_page()
+        browser.close()
+
+
+def test_the_wizard_sets_the_node_up(node: Node, tab: Page) -> None:
+    tab.goto(node.url)
+    tab.fill("#code", "wrong")
+    tab.click("text=Go on")
+    expect(tab.locator(".error").first).to_contain_text("not the claim code")
+    tab.fill("#code", node.claim)
+    tab.click("text=Go on")
+    tab.click("text=Go on")  # checks
+    tab.fill("#name", "cellar")
+    tab.click("text=Go on")
+    tab.fill("#name", "ada")
+    tab.fill("#password", PASSWORD)
+    tab.fill("#again", PASSWORD)
+    tab.click("text=Go on")
+    tab.click("text=Go on")  # services
+    tab.click("button.first")
+    expect(tab.locator("h1")).to_have_text("No agents run yet")
+    assert tab.goto(f"{node.url}/setup/").status == 410
+
+
+def test_services_start_by_themselves(node: Node) -> None:
+    until(lambda: node.form("status").count("running") == 7, 30, "all services run")
+
+
+def test_mistakes_in_the_editor_are_shown_while_typing(node: Node, tab: Page) -> None:
+    tab.goto(f"{node.url}/pack/deploy")
+    tab.fill("#formfile", "NAME a\nMEM 128\nENTRYPOINT x\n")
+    expect(tab.locator("#diagnostics .error")).to_contain_text("at least 512")
+
+
+def test_an_uploaded_folder_becomes_a_healthy_agent(
+    node: Node, tab: Page, tmp_path: Path
+) -> None:
+    archive = tmp_path / "echo.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(ROOT / "examples/echo", arcname="echo")
+    tab.goto(f"{node.url}/pack/deploy")
+    tab.set_input_files("#archive", archive)
+    tab.click("button:has-text('Deploy')")
+    expect(tab.locator("text=It answers at")).to_be_visible(timeout=240_000)
+
+
+def test_try_it_answers(node: Node, tab: Page) -> None:
+    tab.goto(f"{node.url}/market/ada/echo")
+    tab.fill("#input", '{"text": "hello"}')
+    tab.click("main button.first")
+    expect(tab.locator("#answer")).to_contain_text("hello")
+
+
+def test_run_answers_and_refuses_what_is_no_input(node: Node) -> None:
+    assert '{"text": "hi"}' in node.form("run", "echo", "--input", '{"text":"hi"}')
+    wrong = node.form("run", "echo", "--input", '{"txt":1}', check=False)
+    assert "schema" in wrong
+    assert "not JSON" in node.form("run", "echo", "--input", "hi", check=False)
+    assert "no agent" in node.form("run", "nobody", "--input", "1", check=False)
+
+
+def test_the_name_leads_to_the_instance(node: Node) -> None:
+    assert node.dig(NAME, "+short").startswith("10.213.0.")
+    assert "SOA" in node.dig(NAME, "AAAA")
+    assert "NXDOMAIN" in node.dig("nobody.formation.internal")
+
+
+def test_the_instance_is_found_again_after_jobs_is_killed(node: Node) -> None:
+    node.kill("jobs")
+    until(lambda: node.form("status").count("running") == 7, 60, "jobs is back")
+    assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
+
+
+def test_a_deployment_survives_kill_9_in_its_middle(node: Node) -> None:
+    deploying = subprocess.Popen(
+        [sys.executable, "-m", "appliance.cli", "deploy", "examples/echo"],
+        env=node.environment,
+        cwd=ROOT,
+    )
+    until(lambda: "booting" in node.form("vmm", "list"), 60, "it boots")
+    node.kill("jobs")
+    assert deploying.wait(120) == 0
+    assert node.form("vmm", "list").count("ada/echo") == 1
+    assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
+
+
+def test_a_broken_agent_fails_with_its_log_and_leaves_the_old_one(
+    node: Node, tmp_path: Path
+) -> None:
+    (tmp_path / "Formfile").write_text(
+        "NAME echo\nRUN echo no luck; exit 3\nENTRYPOINT true\n"
+    )
+    said = node.form("deploy", str(tmp_path), check=False)
+    assert "ended with status 3" in said
+    assert "no luck" in said
+    assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
+
+
+def test_stop_start_and_delete(node: Node) -> None:
+    instance = node.form("vmm", "list").split()[0]
+    node.form("vmm", "stop", instance)
+    until(lambda: not node.dig(NAME, "+short"), 10, "the name has no answer")
+    gone = node.form("run", "echo", "--input", '{"text":"hi"}', check=False)
+    assert "no healthy instance" in gone
+    node.form("vmm", "start", instance)
+    until(lambda: node.dig(NAME, "+short"), 10, "the name answers again")
+    node.form("vmm", "delete", instance)
+    until(lambda: "NXDOMAIN" in node.dig(NAME), 10, "the name is gone")
+    assert node.form("vmm", "list") == ""

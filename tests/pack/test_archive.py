@@ -1,0 +1,69 @@
+"""Hostile archives are refused, and leave nothing behind."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.pack import ArchiveError
+from appliance.pack.archive import unpack
+
+
+def tar_of(path: Path, change: Callable[[tarfile.TarInfo], None]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        info = tarfile.TarInfo("file")
+        info.size = 2
+        change(info)
+        tar.addfile(info, io.BytesIO(b"hi") if info.isreg() else None)
+    return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda info: setattr(info, "name", "../file"),
+        lambda info: setattr(info, "name", "/etc/file"),
+        lambda info: setattr(info, "type", tarfile.CHRTYPE),
+        lambda info: (
+            setattr(info, "type", tarfile.SYMTYPE),
+            setattr(info, "linkname", "/etc/passwd"),
+        ),
+        lambda info: (
+            setattr(info, "type", tarfile.LNKTYPE),
+            setattr(info, "linkname", "../../etc/passwd"),
+        ),
+    ],
+    ids=["dots", "absolute", "device", "link", "hardlink"],
+)
+def test_what_leaves_the_folder_is_refused(
+    tmp_path: Path, change: Callable[[tarfile.TarInfo], None]
+) -> None:
+    archive = tar_of(tmp_path / "a.tar.gz", change)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ArchiveError):
+        unpack(archive, tmp_path / "out")
+    assert not any((tmp_path / "out").iterdir())
+
+
+def test_zip_with_dots_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("../file", "hi")
+    with pytest.raises(ArchiveError, match="leads out"):
+        unpack(tmp_path / "a.zip", tmp_path)
+
+
+@given(st.binary(max_size=2000))
+def test_any_bytes_are_refused_with_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("fuzz")
+    (folder / "a").write_bytes(b"\x1f\x8b" + content)
+    with pytest.raises(ArchiveError):
+        unpack(folder / "a", folder)

@@ -1,0 +1,78 @@
+"""Operations go on after a crash, can be canceled, and fail with their reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from appliance import operations
+from appliance.config import Settings
+from appliance.operations import Kind, Run, Step
+from appliance.problems import Problem
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+@pytest.fixture
+def journal(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    done: list[str] = []
+
+    def step(name: str) -> Step:
+        def do(run: Run) -> None:
+            run.memory[name] = len(run.memory)
+            run.log(f"{name} done")
+            done.append(name)
+
+        return Step(name, name, do, lambda run: done.append(f"undo {name}"))
+
+    def fail(run: Run) -> None:
+        raise Problem("no-luck", "It did not work; try another.")
+
+    kinds = {
+        "good": Kind("good", tuple(step(name) for name in "abc")),
+        "bad": Kind("bad", (step("a"), Step("b", "b", fail))),
+    }
+    monkeypatch.setattr(operations, "kinds", lambda: kinds)
+    return done
+
+
+def submit(kind: str) -> str:
+    return operations.submit(kind, title="T", subject="s", params={}, account="x")
+
+
+@pytest.mark.parametrize("boundary", ["a", "b", "c"])
+def test_a_crash_after_any_step_repeats_none(journal: list[str], boundary: str) -> None:
+    def crash(operation: str, step: str) -> None:
+        if step == boundary:
+            raise Crash
+
+    id_ = submit("good")
+    with pytest.raises(Crash):
+        operations.execute(id_, "first", crash)
+    assert operations.Runner().recover() == 1
+    operations.execute(id_, "second")
+    row = operations.get(id_)
+    assert (row.state, journal) == ("completed", ["a", "b", "c"])
+
+
+def test_a_failure_is_kept_with_its_reason_and_undone(journal: list[str]) -> None:
+    id_ = submit("bad")
+    operations.execute(id_, "w")
+    document = operations.as_document(operations.get(id_))
+    assert document["state"] == "failed"
+    assert document["error"]["detail"] == "It did not work; try another."
+    assert journal == ["a", "undo a"]
+
+
+def test_a_canceled_operation_ends_before_its_next_step(journal: list[str]) -> None:
+    id_ = submit("good")
+    operations.cancel(id_)
+    operations.execute(id_, "w")
+    assert operations.get(id_).state == "canceled"
+    assert "a" not in journal
+
+
+def test_an_unknown_kind_is_refused(journal: list[str]) -> None:
+    with pytest.raises(Problem, match="no operation"):
+        submit("other")
