@@ -52,14 +52,14 @@ class DnsServer:
         self._udp.bind((host, port))
         self.port = int(self._udp.getsockname()[1])
         self._tcp = socket.create_server((host, self.port))
-        self._ended = False
+        self._ended = threading.Event()
 
     def start(self) -> None:
         for loop in (self._serve_udp, self._serve_tcp):
             threading.Thread(target=loop, daemon=True).start()
 
     def stop(self) -> None:
-        self._ended = True
+        self._ended.set()
         with contextlib.suppress(OSError):
             self._udp.shutdown(socket.SHUT_RDWR)
         self._udp.close()
@@ -69,12 +69,12 @@ class DnsServer:
         self._pool.shutdown(wait=False)
 
     def _serve_udp(self) -> None:
-        while not self._ended:
+        while not self._ended.is_set():
             try:
                 query, peer = self._udp.recvfrom(4096)
             except OSError:
                 continue
-            if self._ended:
+            if self._ended.is_set():
                 return  # the empty datagram of our own shutdown
             known = self._known(query)
             if known is not None:
@@ -91,7 +91,7 @@ class DnsServer:
                 self._udp.sendto(reply, peer)
 
     def _serve_tcp(self) -> None:
-        while not self._ended:
+        while not self._ended.is_set():
             try:
                 link, peer = self._tcp.accept()
             except OSError:
