@@ -69,10 +69,32 @@ def _untar(source: Path, target: Path) -> None:
                 raise ArchiveError(
                     f"{member.name[:200]!r} is a device, a hard link or the like."
                 )
-            try:
-                tar.extract(member, target, filter="data")
-            except tarfile.FilterError as error:
-                raise ArchiveError(f"{error}. Pack it again without that.") from None
+            _place(tar, member, target)
+    root = target.resolve()
+    for path in target.rglob("*"):  # a later link may have bent an earlier one
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            raise ArchiveError(f"The link {str(path)[-200:]!r} leads out.")
+
+
+def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    """Write one entry; by hand, as Python 3.11.2 has no extraction filters."""
+    root = target.resolve()
+    path = root / safe_name(member.name)
+    parent = path if member.isdir() else path.parent
+    if not parent.resolve().is_relative_to(root):
+        raise ArchiveError(f"{member.name[:200]!r} leads out through a link.")
+    parent.mkdir(parents=True, exist_ok=True)
+    if member.issym():
+        if not (path.parent / member.linkname).resolve().is_relative_to(root):
+            raise ArchiveError(f"The link {member.name[:200]!r} leads out.")
+        path.symlink_to(member.linkname)
+    elif member.isreg():
+        content = tar.extractfile(member)
+        if content is None or path.is_symlink():
+            raise ArchiveError(f"{member.name[:200]!r} cannot be read.")
+        with path.open("wb") as file:
+            shutil.copyfileobj(content, file)
+        path.chmod(0o755 if member.mode & 0o111 else 0o644)
 
 
 def _unzip(source: Path, target: Path) -> None:

@@ -67,7 +67,9 @@ def test_an_uploaded_folder_becomes_a_healthy_agent(
     tab.goto(f"{node.url}/pack/deploy")
     tab.set_input_files("#archive", archive)
     tab.click("button:has-text('Deploy')")
-    expect(tab.locator("text=It answers at")).to_be_visible(timeout=240_000)
+    ended = tab.locator("#operation p.error, #operation p:has-text('It answers at')")
+    expect(ended).to_be_visible(timeout=240_000)
+    expect(ended).to_contain_text("It answers at")
 
 
 def test_try_it_answers(node: Node, tab: Page) -> None:

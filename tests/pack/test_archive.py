@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.pack import ArchiveError
+from appliance.pack import ArchiveError, unpack_isolated
 from appliance.pack.archive import unpack
 
 
@@ -50,6 +50,20 @@ def test_what_leaves_the_folder_is_refused(
     with pytest.raises(ArchiveError):
         unpack(archive, tmp_path / "out")
     assert not any((tmp_path / "out").iterdir())
+
+
+def test_a_whole_folder_is_unpacked_by_the_child(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "run").write_text("hi")
+    (tmp_path / "in" / "run").chmod(0o755)
+    (tmp_path / "in" / "link").symlink_to("run")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "in", arcname=".")
+    for folder in (tmp_path, *list(tmp_path.parents)[:3]):
+        folder.chmod(0o755)  # the child runs as nobody
+    unpack_isolated(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert (tmp_path / "out" / "link").read_text() == "hi"
+    assert (tmp_path / "out" / "run").stat().st_mode & 0o111
 
 
 def test_zip_with_dots_is_refused(tmp_path: Path) -> None:
