@@ -3,8 +3,9 @@ runs as nobody. What leaves the folder, is a device or a bomb is refused."""
 
 from __future__ import annotations
 
-# bz2, gzip, lzma and zlib before privileges go: nobody may not read them then
+# codecs before the child leaves: it cannot read them from its new root
 import bz2
+import encodings.cp437
 import gzip
 import lzma
 import os
@@ -16,12 +17,13 @@ import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from appliance.problems import Problem
 
 MAX_BYTES, MAX_ENTRIES = 4 << 30, 100_000
 NOBODY = 65534
-CODECS = (bz2, gzip, lzma, zlib)
+CODECS = (bz2, gzip, lzma, zlib, encodings.cp437)
 CHILD = "from appliance.pack.archive import main; main()"
 
 
@@ -38,12 +40,14 @@ def safe_name(name: str) -> str:
     return str(path)
 
 
-def unpack(source: Path, target: Path) -> None:
-    """Unpack into the empty folder `target`; raises ArchiveError."""
+def unpack(source: IO[bytes], target: Path) -> None:
+    """Unpack into the folder `target`; raises ArchiveError. Links are not
+    followed out only where `target` is the root: see `unpack_isolated`."""
     try:
         if zipfile.is_zipfile(source):
             _unzip(source, target)
         else:
+            source.seek(0)
             _untar(source, target)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as e:
         raise ArchiveError(f"Not a readable .tar.gz, .tar or .zip: {e}") from None
@@ -58,46 +62,50 @@ def _bound(total: int, entries: int) -> None:
         )
 
 
-def _untar(source: Path, target: Path) -> None:
+def _untar(source: IO[bytes], target: Path) -> None:
     total = 0
-    with tarfile.open(source, "r:*") as tar:
+    with tarfile.open(fileobj=source, mode="r:*") as tar:
         for count, member in enumerate(tar):
-            safe_name(member.name)
             total += member.size
             _bound(total, count)
             if not (member.isreg() or member.isdir() or member.issym()):
                 raise ArchiveError(
                     f"{member.name[:200]!r} is a device, a hard link or the like."
                 )
-            _place(tar, member, target)
-    root = target.resolve()
-    for path in target.rglob("*"):  # a later link may have bent an earlier one
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
-            raise ArchiveError(f"The link {str(path)[-200:]!r} leads out.")
+            _place(tar, member, target / safe_name(member.name))
 
 
-def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     """Write one entry; by hand, as Python 3.11.2 has no extraction filters."""
-    root = target.resolve()
-    path = root / safe_name(member.name)
-    parent = path if member.isdir() else path.parent
-    if not parent.resolve().is_relative_to(root):
-        raise ArchiveError(f"{member.name[:200]!r} leads out through a link.")
-    parent.mkdir(parents=True, exist_ok=True)
+    if member.isdir():
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
     if member.issym():
-        if not (path.parent / member.linkname).resolve().is_relative_to(root):
-            raise ArchiveError(f"The link {member.name[:200]!r} leads out.")
         path.symlink_to(member.linkname)
-    elif member.isreg():
-        content = tar.extractfile(member)
-        if content is None or path.is_symlink():
-            raise ArchiveError(f"{member.name[:200]!r} cannot be read.")
-        with path.open("wb") as file:
+    elif content := tar.extractfile(member):
+        with path.open("xb") as file:
             shutil.copyfileobj(content, file)
         path.chmod(0o755 if member.mode & 0o111 else 0o644)
 
 
-def _unzip(source: Path, target: Path) -> None:
+def refuse_links_out(folder: Path) -> None:
+    """Raise ArchiveError where a link leads out of `folder`."""
+    root = folder.resolve()
+    for path in root.rglob("*"):
+        if not path.is_symlink():
+            continue
+        try:
+            inside = path.resolve().is_relative_to(root)
+        except (OSError, RuntimeError):  # a circle, as Python 3.11 to 3.12 tell it
+            inside = False
+        if not inside:
+            name = str(path.relative_to(root))[-200:]
+            raise ArchiveError(f"The link {name!r} leads out of the folder.")
+
+
+def _unzip(source: IO[bytes], target: Path) -> None:
     with zipfile.ZipFile(source) as archive:
         items = archive.infolist()
         _bound(sum(item.file_size for item in items), len(items))
@@ -113,6 +121,7 @@ def _unzip(source: Path, target: Path) -> None:
 def unpack_isolated(source: Path, target: Path) -> None:
     """`unpack` in a child that may do nothing else; `target` must not exist."""
     target.mkdir(parents=True)
+    target.chmod(0o755)
     os.chown(target, NOBODY, NOBODY)
     with source.open("rb") as archive:
         done = subprocess.run(
@@ -124,31 +133,34 @@ def unpack_isolated(source: Path, target: Path) -> None:
             timeout=600,
             check=False,
         )
-    if done.returncode:
+    try:
+        if done.returncode:
+            lines = done.stderr.strip().split("\n", 1) or ["the archive cannot be read"]
+            raise ArchiveError(" ".join(lines)[-500:])
+        refuse_links_out(target)
+    except ArchiveError:
         shutil.rmtree(target, ignore_errors=True)
-        lines = done.stderr.strip().split("\n", 1) or ["the archive cannot be read"]
-        raise ArchiveError(" ".join(lines)[-500:])
+        raise
 
 
 def main() -> None:
-    """Child: the archive on stdin, the folder in argv; gives up root first."""
-    target = Path(sys.argv[1])
-    os.chdir(target)
-    source = Path("/proc/self/fd/0")
+    """Child: the archive on stdin, the folder in argv. The folder becomes its
+    root, so that no link leads out; then it gives up uid 0."""
     resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
     resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_BYTES, MAX_BYTES))
-    with source.open("rb") as archive:
-        copy = os.memfd_create("archive")
-        with os.fdopen(os.dup(copy), "wb") as memory:
-            shutil.copyfileobj(archive, memory)
-    if os.getuid() == 0:
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
-    try:
-        unpack(Path(f"/proc/self/fd/{copy}"), Path())
-    except ArchiveError as error:
-        sys.exit(error.detail)
+    with os.fdopen(os.memfd_create("archive"), "w+b") as archive:
+        shutil.copyfileobj(sys.stdin.buffer, archive)
+        archive.seek(0)
+        os.chdir(sys.argv[1])
+        if os.getuid() == 0:
+            os.chroot(".")
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+        try:
+            unpack(archive, Path())
+        except ArchiveError as error:
+            sys.exit(error.detail)
 
 
 if __name__ == "__main__":
