@@ -7,6 +7,7 @@ runner goes on with the first step that had not ended.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -17,17 +18,18 @@ from importlib import import_module
 from typing import Any
 
 import structlog
-from peewee import AutoField, FloatField, IntegerField, TextField
+from peewee import AutoField, FloatField, IntegerField, PeeweeException, TextField
 
 from appliance import clock, wake
 from appliance.config import settings
 from appliance.database import NodeModel, node
-from appliance.problems import NotFound, Problem
+from appliance.problems import EngineGone, NotFound, Problem, Unavailable
 from appliance.service import services
 
 log = structlog.get_logger()
 LIVE = ("queued", "working")
 LOG_LINES = 5000
+ENGINE_WAIT_S = 60.0
 
 
 class Operation(NodeModel):
@@ -97,6 +99,13 @@ class Run:
     memory: dict[str, Any]
     result: dict[str, Any] = field(default_factory=dict)
     step: str = ""
+
+    def remember(self, **members: Any) -> None:
+        """Keep what must be known after a crash in the middle of this step."""
+        self.memory |= members
+        Operation.update(memory=json.dumps(self.memory)).where(
+            Operation.id == self.id
+        ).execute()
 
     def log(self, line: str) -> None:
         OperationLog.create(
@@ -240,7 +249,12 @@ class Runner:
         return int(again.execute())
 
     def round(self) -> int:
-        """Start what is queued; returns how many were started."""
+        """Start what is queued or was lost; returns how many were started."""
+        with self._lock:
+            running = list(self._running)
+        Operation.update(state="queued").where(
+            (Operation.state == "working") & Operation.id.not_in(running)
+        ).execute()
         waiting = Operation.select().where(Operation.state == "queued")
         started = 0
         for row in waiting.order_by(Operation.id):
@@ -259,8 +273,8 @@ class Runner:
     def _run(self, id_: str) -> None:
         try:
             execute(id_, self.worker, self._crash)
-        except Problem as problem:
-            log.error("operation.lost", operation=id_, why=str(problem))
+        except (Problem, PeeweeException) as error:  # the next round tries again
+            log.error("operation.lost", operation=id_, why=str(error))
         finally:
             with self._lock:
                 self._running.discard(id_)
@@ -296,7 +310,7 @@ def _do(run: Run, step: Step) -> Problem | None:
     _change_step(run.id, step.name, state="now", started=clock.now(), progress=None)
     try:
         run.check()
-        step.do(run)
+        _patiently(run, step)
     except Problem as problem:
         state = "canceled" if isinstance(problem, Canceled) else "failed"
         _change_step(run.id, step.name, state=state, ended=clock.now())
@@ -304,18 +318,45 @@ def _do(run: Run, step: Step) -> Problem | None:
     except Exception as error:  # noqa: BLE001 - a step's bug must end its operation
         log.exception("operation.bug", operation=run.id, step=step.name)
         _change_step(run.id, step.name, state="failed", ended=clock.now())
-        return Problem(
-            "internal-error",
-            f"{step.title}: {type(error).__name__}: {error}. The log of "
-            "formation-jobs has the details.",
-            status=500,
-        )
+        return _told(step, error)
     with node.atomic("immediate"):
         Operation.update(memory=json.dumps(run.memory)).where(
             Operation.id == run.id
         ).execute()
         _change_step(run.id, step.name, state="done", ended=clock.now(), progress=1.0)
     return None
+
+
+def _patiently(run: Run, step: Step) -> None:
+    """Do the step; where an engine is away, again until it is back."""
+    pause, end = threading.Event(), clock.now() + ENGINE_WAIT_S
+    while True:
+        try:
+            return step.do(run)
+        except EngineGone as gone:
+            if clock.now() > end:
+                raise
+            run.log(f"waiting: {gone}")
+            pause.wait(1)
+            run.check()
+
+
+def _told(step: Step, error: Exception) -> Problem:
+    """What a person is told of an error that no step foresaw."""
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    if full or "disk is full" in str(error):
+        return Unavailable(
+            "disk-full",
+            f"{step.title}: the disk is full. Delete instances or images that are not "
+            "needed (form pack gc), then try again.",
+            retry_after=60,
+        )
+    return Problem(
+        "internal-error",
+        f"{step.title}: {type(error).__name__}: {error}. The log of "
+        "formation-jobs has the details.",
+        status=500,
+    )
 
 
 def _undo(run: Run, kind: Kind, failed: Step) -> None:

@@ -82,3 +82,8 @@ class Unavailable(Problem):
 
     def __init__(self, name: str, detail: str, retry_after: int = 5) -> None:
         super().__init__(name, detail, status=503, retry_after=retry_after)
+
+
+class EngineGone(Unavailable):
+    """An engine or process of the node is away, as while it restarts; a step of
+    an operation that meets this is tried again for a while."""

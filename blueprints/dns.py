@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, jsonify, render_template
 
 from appliance.config import settings
+from appliance.dns import apex
 from appliance.dns.service import read_zone
 from blueprints.access import requires
 
@@ -17,11 +18,13 @@ blueprint = Blueprint("dns", __name__)
 @requires("account")
 def page() -> Any:
     config = settings().dns
-    return render_template("dns/index.html", zone=read_zone(config.zone), dns=config)
+    return render_template(
+        "dns/index.html", zone=read_zone(apex(settings())), dns=config
+    )
 
 
 @blueprint.get("/api/v1/dns/names")
 @requires("account")
 def names() -> Any:
-    zone = read_zone(settings().dns.zone)
+    zone = read_zone(apex(settings()))
     return jsonify(zone=zone.apex, names=dict(zone.addresses))

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, render_template, request
 
-from appliance import state
+from appliance import dns, state
 from appliance.config import settings
 from appliance.market import idempotency, secrets, tasks, versions
 from appliance.market.engine import current, find_agent
@@ -260,5 +260,5 @@ def render_agent(owner: str, name: str, text: str = "", answer: str = "") -> Any
         instances=state.select("instance", agent=found.id),
         text=text or '{"text": "hi"}',
         answer=answer,
-        zone=settings().dns.zone,
+        zone=dns.apex(settings()),
     )

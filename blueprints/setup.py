@@ -37,6 +37,7 @@ def page(step: str, errors: dict[str, str] | None = None, status: int = 200) -> 
         steps=setup.STEPS,
         errors=errors or {},
         form=request.form or setup.saved().get(step, {}),
+        proposed=setup.node_defaults(settings()),
         checks=[(c, c.run(settings())) for c in CHECKS] if step == "checks" else [],
         services=services().values(),
     ), status
@@ -90,7 +91,7 @@ def checks() -> Answer:
 def node() -> Answer:
     keys = ("name", "region", "cidr", "zone")
     form = {key: request.form[key] for key in keys if request.form.get(key)}
-    setup.save("node", setup.node_answers({"name": "", **form}))
+    setup.save("node", setup.node_answers(settings(), {"name": "", **form}))
     return next_page("node")
 
 

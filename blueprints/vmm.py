@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, g, jsonify, redirect, render_template
 
-from appliance import operations, state, vmm
+from appliance import dns, operations, state, vmm
 from appliance.config import settings
 from appliance.problems import NotFound
 from blueprints.access import requires
@@ -38,7 +38,7 @@ def page(id_: str) -> Any:
     return render_template(
         "vmm/instance.html",
         instance=record(id_),
-        zone=settings().dns.zone,
+        zone=dns.apex(settings()),
         console=vmm.console_tail(id_, 60),
     )
 

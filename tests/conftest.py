@@ -31,7 +31,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
 
 
 @pytest.fixture
-def records(settings: Settings) -> Iterator[StateServer]:
+def records(state_server: StateServer) -> StateServer:
+    return state_server
+
+
+@pytest.fixture
+def state_server(settings: Settings) -> Iterator[StateServer]:
     """formation-state's socket, served by a thread."""
     store = open_store(settings)
     server = StateServer(

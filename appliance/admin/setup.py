@@ -39,8 +39,8 @@ class NodeAnswers(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str = Field(pattern=f"^{_LABEL}$")
     region: str = Field("", max_length=40)
-    cidr: IPv4Network = IPv4Network("10.42.0.0/16")
-    zone: str = Field("formation.internal", pattern=rf"^{_LABEL}(\.{_LABEL})*$")
+    cidr: IPv4Network
+    zone: str = Field(pattern=rf"^{_LABEL}(\.{_LABEL})*$")
 
     @field_validator("cidr")
     @classmethod
@@ -91,10 +91,17 @@ def saved() -> dict[str, dict[str, Any]]:
     return {row.step: json.loads(row.answers) for row in Answer.select()}
 
 
-def node_answers(form: dict[str, Any]) -> dict[str, Any]:
+def node_defaults(settings: Settings) -> dict[str, Any]:
+    """What the node step proposes."""
+    return {"cidr": str(settings.formnet.cidr), "zone": settings.dns.zone}
+
+
+def node_answers(settings: Settings, form: dict[str, Any]) -> dict[str, Any]:
     """Validated answers of the node step; raises Invalid with field errors."""
     try:
-        return NodeAnswers.model_validate(form).model_dump(mode="json")
+        return NodeAnswers.model_validate(node_defaults(settings) | form).model_dump(
+            mode="json"
+        )
     except ValidationError as error:
         wrong = {str(item["loc"][0]): item["msg"] for item in error.errors()}
         first = next(iter(wrong.items()))
@@ -140,7 +147,7 @@ def from_file(settings: Settings, path: Path) -> accounts.Account:
     try:
         answers = tomllib.loads(path.read_text())
         operator = answers["account"]
-        save("node", node_answers(dict(answers["node"])))
+        save("node", node_answers(settings, dict(answers["node"])))
         save("account", account_answers(operator["name"], operator["password"]))
     except (OSError, ValueError) as error:
         raise Problem("setup-file", f"{path}: {error}") from None

@@ -6,6 +6,7 @@ import threading
 
 from appliance import clock, formnet, state
 from appliance.config import Settings
+from appliance.dns import apex
 from appliance.dns.server import DnsServer, resolvers
 from appliance.dns.zone import Named, Zone, make_zone
 from appliance.service import Service, State
@@ -13,7 +14,7 @@ from appliance.service import Service, State
 ROUND_S = 0.2
 
 
-def read_zone(apex: str) -> Zone:
+def read_zone(zone: str) -> Zone:
     """The zone from the records as they are now."""
     named = [
         Named(b["owner_name"], b["name"], b["address"], b["state"] == "healthy")
@@ -25,7 +26,7 @@ def read_zone(apex: str) -> Zone:
         if not any(n.name == b["name"] and n.owner == b["owner_name"] for n in named)
         and state.select("instance", name=b["name"])
     ]
-    return make_zone(apex, [*named, *agents], int(clock.now()))
+    return make_zone(zone, [*named, *agents], int(clock.now()))
 
 
 class DnsRuntime:
@@ -36,7 +37,7 @@ class DnsRuntime:
         self._ended = threading.Event()
 
     def start(self) -> None:
-        self._zone = read_zone(self._settings.dns.zone)
+        self._zone = read_zone(apex(self._settings))
         self._listen(self._settings.dns.host)
         threading.Thread(target=self._rounds, daemon=True).start()
 
@@ -46,14 +47,14 @@ class DnsRuntime:
             server.stop()
 
     def reload(self) -> None:
-        self._zone = read_zone(self._settings.dns.zone)
+        self._zone = read_zone(apex(self._settings))
 
     def status(self) -> tuple[State, str]:
         return ("running", "") if self._servers else ("failed", "nothing listens")
 
     def _listen(self, host: str) -> None:
         config = self._settings
-        network = formnet.network(config.formnet.bridge, config.formnet.cidr)
+        network = formnet.own_network(config)
         server = DnsServer(
             host,
             config.dns.port,
@@ -68,12 +69,12 @@ class DnsRuntime:
     def _rounds(self) -> None:
         seen = -1
         config = self._settings
-        gateway = formnet.network(config.formnet.bridge, config.formnet.cidr).gateway
+        gateway = formnet.own_network(config).gateway
         while not self._ended.wait(ROUND_S):
             marker = state.changed_marker()
             if marker != seen:
                 seen = marker
-                self._zone = read_zone(config.dns.zone)
+                self._zone = read_zone(apex(config))
             if gateway not in self._servers:
                 self._try(gateway)
 

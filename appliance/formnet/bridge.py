@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import subprocess
+from ipaddress import IPv4Network
 from pathlib import Path
 
+from appliance import state
 from appliance.config import Settings
 from appliance.formnet.addresses import Network, network
 from appliance.formnet.firewall import ruleset
 from appliance.problems import Problem
 
 
+def own_network(settings: Settings) -> Network:
+    """The node's block of the range that it was set up with."""
+    cidr = state.own_node(settings).get("cidr", settings.formnet.cidr)
+    return network(settings.formnet.bridge, IPv4Network(cidr))
+
+
 def ensure_network(settings: Settings) -> Network:
     """Make bridge, address and rules as they should be; may be called again."""
-    found = network(settings.formnet.bridge, settings.formnet.cidr)
+    found = own_network(settings)
     _ensure_bridge(found)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1\n")
     rules = ruleset(found, settings.dns.port, settings.formnet.guest_access)

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from appliance import clock, events, formnet, identity, pack, state, vmm
+from appliance import clock, dns, events, formnet, identity, pack, state, vmm
 from appliance.config import settings
 from appliance.market.names import next_version
 from appliance.operations import Kind, Run, Step
@@ -23,6 +23,7 @@ from appliance.vmm.probe import accelerator
 from appliance.vmm.room import check_capacity
 
 PROBE_S = 0.15
+_placing = threading.Lock()  # room and address are looked for and taken in one go
 
 
 def plan(run: Run) -> None:
@@ -48,6 +49,7 @@ def plan(run: Run) -> None:
     formfile = checked.formfile
     _must_have_secrets(run.params["owner_name"], formfile)
     run.memory |= {
+        "instance": run.id,
         "formfile": pack.as_document(formfile, passwords=True),
         "context": str(folder) if folder.exists() else None,
         "build_id": pack.build_id(
@@ -143,6 +145,11 @@ def register(run: Run) -> None:
             "the Formfile, or remove the line.",
         )
     now = clock.rfc3339(clock.now())
+    if "before" not in run.memory:
+        known_agent = state.find("agent", agent)
+        run.remember(
+            before=known_agent.body if known_agent else None, new_version=before is None
+        )
     state.put("agent", agent, _agent_body(run, formfile, version))
     state.put(
         "version",
@@ -163,6 +170,20 @@ def register(run: Run) -> None:
     state.put("deployment", run.id, {**common, "copies": 1, "domains": domains})
 
 
+def unregister(run: Run) -> None:
+    """Undo: the catalogue is as it was before."""
+    memory = run.memory
+    if "before" not in memory:
+        return
+    state.remove("deployment", run.id)
+    if memory["new_version"]:
+        state.remove("version", f"{memory['agent']}@{memory['version']}")
+    if memory["before"] is None:
+        state.remove("agent", memory["agent"])
+    else:
+        state.put("agent", memory["agent"], memory["before"])
+
+
 def _agent_body(run: Run, formfile: pack.Formfile, version: str) -> dict[str, Any]:
     before = state.find("agent", run.memory["agent"])
     return {
@@ -180,18 +201,16 @@ def _agent_body(run: Run, formfile: pack.Formfile, version: str) -> dict[str, An
 def place(run: Run) -> None:
     """Find room and an address, and write the Instance before its VM exists."""
     formfile = _formfile(run)
-    if "instance" not in run.memory:
-        check_capacity(formfile.memory_mib, formfile.vcpu, formfile.disk_gib)
-        run.memory["instance"] = f"{run.id}"
-    instance = run.memory["instance"]
     network = formnet.ensure_network(settings())
-    known = state.find("instance", instance)
-    taken = {r.body["address"] for r in state.select("instance")}
-    address = (
-        known.body["address"] if known else formnet.free_address(network.block, taken)
-    )
-    state.put("instance", instance, _instance_body(run, formfile, address))
-    vmm.create(_spec(run, formfile, address, network))
+    with _placing:
+        record = state.find("instance", run.id)
+        if record is None:
+            check_capacity(formfile.memory_mib, formfile.vcpu, formfile.disk_gib)
+            taken = {r.body["address"] for r in state.select("instance")}
+            address = formnet.free_address(network.block, taken)
+            body = _instance_body(run, formfile, address)
+            record = state.put("instance", run.id, body)
+    vmm.create(_spec(run, formfile, record.body["address"], network))
 
 
 def _instance_body(run: Run, formfile: pack.Formfile, address: str) -> dict[str, Any]:
@@ -240,6 +259,7 @@ def _spec(
         prefix=network.block.prefixlen,
         gateway=network.gateway,
         accelerator=accelerator(config),
+        cmdline=vmm.kernel_arguments(base_dir(formfile)),
         volumes=tuple(
             (f"volume{n}", volumes / f"{path.strip('/').replace('/', '=')}.raw")
             for n, path in enumerate(formfile.volumes)
@@ -265,9 +285,19 @@ def _stop_holders_of_volumes(run: Run) -> None:
     """A volume is written by one instance at a time."""
     if not run.memory["formfile"]["volumes"]:
         return
-    for record in _others(run):
+    holders = [r for r in _others(run) if r.body["desired"] == "running"]
+    if "held" not in run.memory:
+        run.remember(held=[record.id for record in holders])
+    for record in holders:
         state.change("instance", record.id, desired="stopped", state="stopped")
         vmm.shutdown(record.id)
+
+
+def start_holders(run: Run) -> None:
+    """Undo: those that gave their volumes up run again."""
+    for instance in run.memory.get("held", []):
+        if state.find("instance", instance):
+            state.change("instance", instance, desired="running")
 
 
 def healthy(run: Run) -> None:
@@ -309,7 +339,7 @@ def _body(instance: str) -> dict[str, Any]:
 
 def named(run: Run) -> None:
     """Names lead to the new instance; what ran before is released."""
-    zone, memory = settings().dns.zone, run.memory
+    zone, memory = dns.apex(settings()), run.memory
     owner, name = run.params["owner_name"], _body(memory["instance"])["name"]
     for fqdn in (f"{name}.{owner}.{zone}", f"{name}.{zone}"):
         body = {
@@ -319,10 +349,7 @@ def named(run: Run) -> None:
             "kind": "internal",
         }
         state.put("domain", fqdn, body)
-    for record in _others(run):
-        vmm.shutdown(record.id)
-        vmm.delete(record.id)
-        state.remove("instance", record.id)
+    _retire_others(run)
     shutil.rmtree(settings().data_dir / "contexts" / run.id, ignore_errors=True)
     if run.params.get("upload"):
         Path(run.params["upload"]).unlink(missing_ok=True)
@@ -342,6 +369,32 @@ def named(run: Run) -> None:
     )
 
 
+def _retire_others(run: Run) -> None:
+    for record in _others(run):
+        _retire(run, record.id)
+
+
+def _retire(run: Run, instance: str) -> None:
+    """Release an instance now, or leave it to vmm-service where that fails."""
+    state.change("instance", instance, desired="deleted")
+    try:
+        vmm.shutdown(instance)
+        vmm.delete(instance)
+        state.remove("instance", instance)
+    except Problem as problem:
+        run.log(f"{instance} is released later: {problem}")
+
+
+def unname(run: Run) -> None:
+    """Undo: names lead back to what ran before."""
+    others = _others(run)
+    for domain in state.select("domain", instance=run.id):
+        if others:
+            state.put("domain", domain.id, {**domain.body, "instance": others[0].id})
+        else:
+            state.remove("domain", domain.id)
+
+
 def _others(run: Run) -> list[state.Record]:
     return [
         record
@@ -352,10 +405,8 @@ def _others(run: Run) -> list[state.Record]:
 
 def release(run: Run) -> None:
     """Undo: the new instance goes, whatever ran before stays."""
-    instance = run.memory.get("instance")
-    if instance:
-        vmm.delete(instance)
-        state.remove("instance", instance)
+    if state.find("instance", run.id):
+        _retire(run, run.id)
     shutil.rmtree(settings().data_dir / "contexts" / run.id, ignore_errors=True)
     if run.params.get("upload"):
         Path(run.params["upload"]).unlink(missing_ok=True)
@@ -366,10 +417,10 @@ DEPLOY = Kind(
     (
         Step("plan", "Plan", plan, release),
         Step("build", "Build", build),
-        Step("register", "Register", register),
-        Step("place", "Place", place, None),
-        Step("boot", "Boot", boot),
+        Step("register", "Register", register, unregister),
+        Step("place", "Place", place),
+        Step("boot", "Boot", boot, start_holders),
         Step("healthy", "Healthy", healthy),
-        Step("named", "Named", named),
+        Step("named", "Named", named, unname),
     ),
 )

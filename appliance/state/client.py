@@ -11,8 +11,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from appliance import identity
 from appliance.config import Settings, settings
-from appliance.problems import Problem, Unavailable, from_document
+from appliance.problems import EngineGone, from_document
 from appliance.state.records import Record
 from appliance.state.store import Reader
 
@@ -26,6 +27,13 @@ def open_state(config: Settings) -> Reader:
     if _reader is None or _reader[0] != path:
         _reader = (path, Reader(path))
     return _reader[1]
+
+
+def own_node(config: Settings) -> dict[str, Any]:
+    """What this node's own record says; empty until set-up is done."""
+    id_ = identity.node_id(config)
+    record = open_state(config).find("node", id_) if id_ else None
+    return record.body if record else {}
 
 
 def find(kind: str, id_: str) -> Record | None:
@@ -49,13 +57,9 @@ def put(kind: str, id_: str, body: dict[str, Any]) -> Record:
 
 
 def change(kind: str, id_: str, **members: Any) -> Record:
-    """Write a record again with some members replaced."""
-    record = find(kind, id_)
-    if record is None:
-        raise Problem("record-unknown", f"There is no {kind} {id_}.", status=404)
-    if all(record.body.get(key) == value for key, value in members.items()):
-        return record
-    return put(kind, id_, {**record.body, **members})
+    """Replace some members of a record's body; others that write to it at the
+    same time lose nothing. Raises NotFound."""
+    return _ask({"kind": kind, "id": id_, "body": members, "merge": True})
 
 
 def remove(kind: str, id_: str) -> None:
@@ -73,7 +77,7 @@ def _ask(request: dict[str, Any]) -> Record:
             link.sendall(json.dumps(request).encode() + b"\n")
             answer = json.loads(link.makefile("rb").readline() or b"{}")
     except (OSError, ValueError) as error:
-        raise Unavailable(
+        raise EngineGone(
             "state-unavailable",
             f"formation-state does not answer ({error}); nothing was changed. Its log "
             "says why: form logs state.",

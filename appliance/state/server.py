@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from appliance.problems import Problem
+from appliance.problems import NotFound, Problem
 from appliance.state.store import Store
 
 LONGEST = 1 << 20
@@ -87,12 +87,16 @@ class StateServer(socketserver.ThreadingUnixStreamServer):
                 f"uid {uid} may not write {wish['kind']} records.",
                 status=403,
             )
+        kind, id_, body = wish["kind"], wish["id"], wish["body"]
         with self._lock:
-            return asdict(
-                self._store.write(
-                    wish["kind"], wish["id"], wish["body"], deleted=wish["deleted"]
-                )
-            )
+            if wish["merge"]:
+                known = self._store.find(kind, id_)
+                if known is None:
+                    raise NotFound("record-unknown", f"There is no {kind} {id_}.")
+                body = {**known.body, **body}
+                if body == known.body:
+                    return asdict(known)
+            return asdict(self._store.write(kind, id_, body, deleted=wish["deleted"]))
 
 
 def parse(line: bytes) -> dict[str, Any]:
@@ -104,12 +108,13 @@ def parse(line: bytes) -> dict[str, Any]:
         kind, id_, body = wish["kind"], wish["id"], wish["body"]
     except (ValueError, KeyError, TypeError):
         raise Problem("wish-invalid", "Not a record: kind, id, body.") from None
-    deleted = wish.get("deleted", False)
+    deleted, merge = wish.get("deleted", False), wish.get("merge", False)
     if not (
         isinstance(kind, str)
         and isinstance(id_, str)
         and isinstance(body, dict)
         and isinstance(deleted, bool)
+        and isinstance(merge, bool)
     ):
         raise Problem("wish-invalid", "Not a record: kind, id, body.")
-    return {"kind": kind, "id": id_, "body": body, "deleted": deleted}
+    return {"kind": kind, "id": id_, "body": body, "deleted": deleted, "merge": merge}

@@ -8,6 +8,7 @@ from appliance.vmm.instances import (
     delete,
     domain_state,
     folder,
+    kernel_arguments,
     shutdown,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "delete",
     "domain_state",
     "folder",
+    "kernel_arguments",
     "shutdown",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-CMDLINE = "console=ttyS0 quiet panic=5 net.ifnames=0"
+CMDLINE = "console=ttyS0 quiet panic=5"
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class InstanceSpec:
     prefix: int
     gateway: str
     accelerator: str = "tcg"
+    cmdline: str = CMDLINE
     volumes: tuple[tuple[str, Path], ...] = ()
     env: dict[str, str] = field(default_factory=dict, repr=False)
     shadow: tuple[str, ...] = field(default=(), repr=False)
@@ -52,7 +53,7 @@ def domain_xml(spec: InstanceSpec) -> str:
     _text(system, "type", "hvm", arch="x86_64", machine="q35")
     _text(system, "kernel", str(spec.base_dir / "vmlinuz"))
     _text(system, "initrd", str(spec.base_dir / "initrd.img"))
-    _text(system, "cmdline", CMDLINE)
+    _text(system, "cmdline", spec.cmdline)
     SubElement(SubElement(domain, "features"), "acpi")
     if kind == "kvm":
         SubElement(domain, "cpu", mode="host-passthrough")

@@ -5,6 +5,8 @@ Every function may be called again after a crash and then finishes the work.
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import threading
@@ -17,6 +19,7 @@ from appliance.vmm.domain import InstanceSpec, domain_xml
 from appliance.vmm.seed import write_seed
 
 SHUTDOWN_S = 10.0
+CONSOLE_BYTES = 8 << 20
 
 
 def folder(instance: str) -> Path:
@@ -78,9 +81,24 @@ def delete(instance: str) -> None:
     """Release domain, disk and seed; volumes stay."""
     from appliance.vmm import libvirt
 
-    libvirt.destroy(instance)
     libvirt.undefine(instance)
     shutil.rmtree(folder(instance), ignore_errors=True)
+
+
+def kernel_arguments(base: Path) -> str:
+    """The kernel's command line, as the guest base's manifest has it."""
+    return str(json.loads((base / "manifest.json").read_text())["cmdline"])
+
+
+def trim_console(instance: str) -> None:
+    """Bound the console's log: QEMU appends, so a copy may be cut under it."""
+    log = folder(instance) / "console.log"
+    try:
+        if log.stat().st_size > CONSOLE_BYTES:
+            shutil.copyfile(log, log.with_suffix(".old"))
+            os.truncate(log, 0)
+    except FileNotFoundError:
+        return
 
 
 def domain_state(instance: str) -> str:

@@ -4,19 +4,50 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import libvirt
 
 from appliance.config import settings
-from appliance.problems import Unavailable
+from appliance.problems import EngineGone, Unavailable
 from appliance.vmm.domain import domain_name
 
 _lock = threading.Lock()
 _connection: libvirt.virConnect | None = None
 libvirt.registerErrorHandler(lambda context, error: None, None)
 
-ACTIVE = frozenset({"running", "paused", "shutting-down"})
+_listener: Callable[[], None] | None = None
+GONE = (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE)
+KEEPALIVE_S = 5
+
+
+def on_change(listener: Callable[[], None]) -> None:
+    """Call `listener`, in a thread of libvirt's event loop, whenever a domain
+    starts or ends and when the connection breaks."""
+    global _connection, _listener
+    if _listener is None:
+        libvirt.virEventRegisterDefaultImpl()
+        threading.Thread(target=_turn, name="libvirt-events", daemon=True).start()
+    with _lock:
+        _listener, _connection = listener, None
+
+
+def _turn() -> None:
+    while True:
+        libvirt.virEventRunDefaultImpl()
+
+
+def _open() -> libvirt.virConnect:
+    connection = libvirt.open(settings().vmm.uri)
+    tell = _listener
+    if tell is not None:
+        connection.domainEventRegisterAny(
+            None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, lambda *event: tell(), None
+        )
+        connection.registerCloseCallback(lambda *event: tell(), None)
+        with contextlib.suppress(libvirt.libvirtError):  # libvirt's test driver
+            connection.setKeepAlive(KEEPALIVE_S, 3)
+    return connection
 
 
 @contextlib.contextmanager
@@ -26,12 +57,14 @@ def connected() -> Iterator[libvirt.virConnect]:
     try:
         with _lock:
             if _connection is None or not _connection.isAlive():
-                _connection = libvirt.open(settings().vmm.uri)
-        yield _connection
+                _connection = _open()
+            connection = _connection
+        yield connection
     except libvirt.libvirtError as error:
-        if error.get_error_domain() == libvirt.VIR_FROM_RPC:
+        kind = EngineGone if error.get_error_domain() in GONE else Unavailable
+        if kind is EngineGone:
             _connection = None
-        raise Unavailable(
+        raise kind(
             "libvirt-unavailable", f"libvirt: {error}. Its log says more."
         ) from None
 
@@ -78,6 +111,8 @@ def destroy(instance: str) -> None:
 
 
 def undefine(instance: str) -> None:
+    """Cut the power and forget the domain."""
+    destroy(instance)
     with connected() as connection:
         domain = _find(connection, instance)
         if domain is not None:

@@ -1,20 +1,28 @@
-"""Desired against actual state of instances; `decide` is pure."""
+"""Desired against actual state of instances; `decide` and `Backoff` are pure."""
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from appliance import events, state
+from appliance import clock, events, operations, state
+from appliance.problems import Problem
 from appliance.vmm import instances, libvirt
 from appliance.vmm.health import probe_health
 
-Action = Literal["start", "stop", "probe", "lost", "none"]
+Action = Literal["start", "stop", "probe", "lost", "delete", "none"]
+LONGEST_S = 60.0
+WORKERS = 8
 
 
-def decide(desired: str, recorded: str, domain: str) -> Action:
-    """What to do with an instance whose domain is running, off or absent."""
-    if recorded in ("created", "booting"):
-        return "none"  # a deployment is at work on it
+def decide(desired: str, domain: str, attended: bool) -> Action:
+    """What to do with an instance whose domain is running, off or absent;
+    `attended` says that an operation is at work on it."""
+    if attended:
+        return "none"
+    if desired == "deleted":
+        return "delete"
     if desired == "running":
         if domain == "running":
             return "probe"
@@ -22,34 +30,97 @@ def decide(desired: str, recorded: str, domain: str) -> Action:
     return "stop" if domain == "running" else "none"
 
 
-def reconcile() -> None:
-    """One round over this node's instances."""
-    known = libvirt.states()
-    for record in state.select("instance"):
-        body = record.body
-        action = decide(body["desired"], body["state"], known.get(record.id, "absent"))
-        _act(action, record.id, body)
+@dataclass
+class Backoff:
+    """Pauses between the starts of a guest that keeps ending: 1, 2, 4 … 60 s."""
+
+    starts: int = 0
+    not_before: float = 0.0
+
+    def started(self, now: float) -> None:
+        self.not_before = now + min(LONGEST_S, 2.0**self.starts)
+        self.starts += 1
+
+    def healthy(self, now: float) -> None:
+        if now > self.not_before + LONGEST_S:
+            self.starts = 0
 
 
-def _act(action: Action, instance: str, body: dict[str, Any]) -> None:
-    if action == "start":
+class Reconciler:
+    """Makes actual what is desired. What takes long runs beside the round, one
+    act an instance at a time."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="reconcile")
+        self._acts: dict[str, Future[None]] = {}
+        self._backoffs: dict[str, Backoff] = {}
+
+    def round(self) -> str:
+        """Look at every instance; returns what went wrong since the last round."""
+        trouble = self._collect()
+        known = libvirt.states()
+        live = operations.recent(limit=1000, live=True)
+        attended = {row.id for row in live} | {row.subject for row in live}
+        for record in state.select("instance"):
+            if record.id in self._acts:
+                continue
+            action = decide(
+                record.body["desired"],
+                known.get(record.id, "absent"),
+                record.id in attended,
+            )
+            if action != "none":
+                self._acts[record.id] = self._pool.submit(self._act, action, record)
+        return trouble
+
+    def stop(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _collect(self) -> str:
+        trouble = ""
+        for instance in [i for i, act in self._acts.items() if act.done()]:
+            error = self._acts.pop(instance).exception()
+            if isinstance(error, Problem):
+                trouble = f"{instance}: {error}"
+            elif error is not None:
+                raise error
+        return trouble
+
+    def _act(self, action: Action, record: state.Record) -> None:
+        instance, body = record.id, record.body
+        instances.trim_console(instance)
+        backoff = self._backoffs.setdefault(instance, Backoff())
+        if action == "start":
+            self._start(instance, body, backoff)
+        elif action == "stop":
+            instances.shutdown(instance)
+            _say(instance, body, "stopped", "")
+        elif action == "lost":
+            _say(instance, body, "failed", "its VM is gone; delete it and deploy again")
+        elif action == "delete":
+            instances.shutdown(instance)
+            instances.delete(instance)
+            state.remove("instance", instance)
+            del self._backoffs[instance]
+        else:
+            ok, why = probe_health(body["address"], body["port"], body["health_path"])
+            if ok:
+                backoff.healthy(clock.now())
+            _say(instance, body, "healthy" if ok else "unhealthy", why)
+
+    def _start(self, instance: str, body: dict[str, Any], backoff: Backoff) -> None:
+        if clock.now() < backoff.not_before:
+            return
+        again = f" (start {backoff.starts + 1})" if backoff.starts else ""
+        _say(instance, body, "unhealthy", f"it was off and is being started{again}")
+        backoff.started(clock.now())
         instances.boot(instance)
-        _say(instance, body, "unhealthy", "it was off and is being started")
-    elif action == "stop":
-        instances.shutdown(instance)
-        _say(instance, body, "stopped", "")
-    elif action == "lost":
-        _say(instance, body, "failed", "its VM is gone; delete it and deploy again")
-    elif action == "probe":
-        ok, why = probe_health(body["address"], body["port"], body["health_path"])
-        _say(instance, body, "healthy" if ok else "unhealthy", why)
 
 
 def _say(instance: str, body: dict[str, Any], new: str, reason: str) -> None:
     if body["state"] == new and (body["reason"] == reason or new == "healthy"):
         return
-    current = state.find("instance", instance)
-    if current is None or current.body["state"] in ("created", "booting"):
+    if state.find("instance", instance) is None:
         return
     state.change("instance", instance, state=new, reason=reason)
     if body["state"] != new:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import structlog
+from peewee import PeeweeException
 
 from appliance import state
 from appliance.config import Settings
@@ -18,18 +19,22 @@ log = structlog.get_logger()
 class VmmRuntime:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._ended = threading.Event()
+        self._ended = False
+        self._changed = threading.Event()
         self._trouble = ""
         self._thread = threading.Thread(target=self._rounds, daemon=True)
 
     def start(self) -> None:
+        from appliance.vmm import libvirt
         from appliance.vmm.probe import accelerator
 
+        libvirt.on_change(self._changed.set)
         accelerator(self._settings)
         self._thread.start()
 
     def stop(self) -> None:
-        self._ended.set()
+        self._ended = True
+        self._changed.set()
         self._thread.join(15)
         if self._settings.vmm.on_exit == "shutdown":
             self._shut_down_all()
@@ -38,17 +43,22 @@ class VmmRuntime:
         return None
 
     def status(self) -> tuple[State, str]:
+        if self._thread.ident and not self._thread.is_alive():
+            return "failed", "its thread ended; the log of formation-jobs says why"
         return ("degraded", self._trouble) if self._trouble else ("running", "")
 
     def _rounds(self) -> None:
-        from appliance.vmm.reconcile import reconcile
+        from appliance.vmm.reconcile import Reconciler
 
-        while not self._ended.wait(ROUND_S):
+        reconciler = Reconciler()
+        while not self._ended:
             try:
-                reconcile()
-                self._trouble = ""
-            except Problem as problem:
+                self._trouble = reconciler.round()
+            except (Problem, PeeweeException) as problem:
                 self._trouble = str(problem)
+            self._changed.wait(ROUND_S)
+            self._changed.clear()
+        reconciler.stop()
 
     def _shut_down_all(self) -> None:
         from appliance.vmm import instances

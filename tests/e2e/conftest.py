@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -75,6 +78,14 @@ class Node:
             return httpx.get(f"{self.url}/healthz").status_code == 200
         except httpx.HTTPError:
             return False
+
+    def step(self) -> str:
+        """What the newest operation is at; empty between steps."""
+        database = f"file:{self.folder}/data/node/node.db?mode=ro"
+        with contextlib.closing(sqlite3.connect(database, uri=True)) as link:
+            newest = "select steps from operation order by id desc limit 1"
+            (steps,) = link.execute(newest).fetchone() or ("[]",)
+        return next((s["name"] for s in json.loads(steps) if s["state"] == "now"), "")
 
     def kill(self, program: str) -> None:
         """kill -9 one of the node's processes; supervisord starts it again."""

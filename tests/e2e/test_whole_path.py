@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -99,16 +103,43 @@ def test_the_instance_is_found_again_after_jobs_is_killed(node: Node) -> None:
     assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
 
 
-def test_a_deployment_survives_kill_9_in_its_middle(node: Node) -> None:
+@pytest.mark.parametrize("step", ["build", "boot", "healthy"])
+def test_a_deployment_survives_kill_9_in_its_middle(
+    node: Node, tmp_path: Path, step: str
+) -> None:
+    shutil.copytree(ROOT / "examples/echo", tmp_path / "echo")
+    with (tmp_path / "echo/agent.py").open("a") as file:
+        file.write(f"# {step}\n")
     deploying = subprocess.Popen(
-        [sys.executable, "-m", "appliance.cli", "deploy", "examples/echo"],
+        [sys.executable, "-m", "appliance.cli", "deploy", str(tmp_path / "echo")],
         env=node.environment,
         cwd=ROOT,
     )
-    until(lambda: "booting" in node.form("vmm", "list"), 60, "it boots")
+    until(lambda: node.step() == step, 90, f"the deployment is at {step}")
     node.kill("jobs")
-    assert deploying.wait(120) == 0
+    assert deploying.wait(180) == 0
     assert node.form("vmm", "list").count("ada/echo") == 1
+    assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
+
+
+def test_a_guest_that_dies_is_started_again(node: Node) -> None:
+    instance = node.form("vmm", "list").split()[0]
+    (pid,) = (
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if f"guest=formation-{instance}," in " ".join(process.info["cmdline"] or [])
+    )
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: "unhealthy" in node.form("vmm", "list"), 20, "its end is seen")
+    until(lambda: "unhealthy" not in node.form("vmm", "list"), 60, "it is healthy")
+    assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
+
+
+def test_instances_outlive_libvirtd_and_are_found_again(node: Node) -> None:
+    node.kill("libvirtd")
+    assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
+    instance = node.form("vmm", "list").split()[0]
+    node.form("vmm", "reboot", instance)
     assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
 
 

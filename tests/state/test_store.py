@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,19 @@ def test_a_record_written_over_the_socket_is_found(records: StateServer) -> None
     assert state.select("agent", name="echo") == [written]
     state.remove("agent", "ada/echo")
     assert state.find("agent", "ada/echo") is None
+
+
+def test_changes_at_the_same_time_lose_nothing(records: StateServer) -> None:
+    state.put("instance", "i", {"desired": "running", "state": "booting"})
+    names = [f"member{number}" for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: state.change("instance", "i", **{name: 1}), names))
+    record = state.find("instance", "i")
+    assert record
+    assert set(record.body) == {"desired", "state", *names}
+    assert state.change("instance", "i", member1=1).seq == record.seq
+    with pytest.raises(Problem, match="no instance j"):
+        state.change("instance", "j", state="healthy")
 
 
 def test_records_are_signed_by_the_node(

@@ -3,26 +3,42 @@
 import pytest
 
 from appliance.vmm.capacity import Room, missing
-from appliance.vmm.reconcile import decide
+from appliance.vmm.reconcile import Backoff, decide
 
 ROOM = Room(4096, 1024, 16, 2, 50)
 
 
 @pytest.mark.parametrize(
-    ("desired", "recorded", "domain", "action"),
+    ("desired", "domain", "attended", "action"),
     [
-        ("running", "healthy", "running", "probe"),
-        ("running", "healthy", "off", "start"),
-        ("running", "healthy", "absent", "lost"),
-        ("running", "booting", "off", "none"),
-        ("stopped", "healthy", "running", "stop"),
-        ("stopped", "stopped", "off", "none"),
+        ("running", "running", False, "probe"),
+        ("running", "off", False, "start"),
+        ("running", "absent", False, "lost"),
+        ("running", "off", True, "none"),
+        ("stopped", "running", False, "stop"),
+        ("stopped", "off", False, "none"),
+        ("deleted", "running", False, "delete"),
+        ("deleted", "absent", False, "delete"),
+        ("deleted", "running", True, "none"),
     ],
 )
 def test_desired_against_actual(
-    desired: str, recorded: str, domain: str, action: str
+    desired: str, domain: str, attended: bool, action: str
 ) -> None:
-    assert decide(desired, recorded, domain) == action
+    assert decide(desired, domain, attended) == action
+
+
+def test_a_guest_that_keeps_ending_is_started_ever_more_seldom() -> None:
+    backoff, now, pauses = Backoff(), 0.0, []
+    for _ in range(9):
+        backoff.started(now)
+        pauses.append(backoff.not_before - now)
+        now = backoff.not_before
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    backoff.healthy(now + 30)
+    assert backoff.starts == 9
+    backoff.healthy(now + 61)
+    assert backoff.starts == 0
 
 
 def test_what_is_missing_is_said() -> None:

@@ -1,0 +1,205 @@
+"""A deployment's steps, with machines and images that are only noted down."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from appliance import formnet, operations, pack, state, vmm
+from appliance.config import Settings
+from appliance.market import deploy
+from appliance.problems import EngineGone, Problem
+from appliance.state.server import StateServer
+
+STEPS = [step.name for step in deploy.DEPLOY.steps]
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class World:
+    """What a deployment does outside: images built, machines by instance."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.builds = 0
+        self.machines: dict[str, str] = {}
+        self.fail: dict[str, Exception] = {}
+
+    def do(self, name: str, new: str | None) -> Callable[..., None]:
+        def act(what: vmm.InstanceSpec | str) -> None:
+            id_ = what if isinstance(what, str) else what.id
+            if name in self.fail:
+                raise self.fail[name]
+            if new is None:
+                self.machines.pop(id_, None)
+            else:
+                self.machines[id_] = new
+
+        return act
+
+    def build(self, *of: object) -> SimpleNamespace:
+        self.builds += 1
+        return SimpleNamespace(digest="d" * 64, size_bytes=1)
+
+    def deploy(self, crash: str = "", version: str = "0.1.0") -> operations.Operation:
+        id_ = self.submit(version)
+        if crash:
+            with pytest.raises(Crash):
+                operations.execute(id_, "first", lambda _, step: self._die(step, crash))
+            operations.Runner().recover()
+        operations.execute(id_, "second")
+        return operations.get(id_)
+
+    def submit(self, version: str) -> str:
+        upload = self.folder / f"{version}.tar"
+        text = f"NAME echo\nVERSION {version}\nENTRYPOINT true\n".encode()
+        with tarfile.open(upload, "w") as tar:
+            info = tarfile.TarInfo("Formfile")
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text))
+        return operations.submit(
+            "deploy",
+            title="Deploy",
+            subject="ada",
+            params={"upload": str(upload), "owner_name": "ada"},
+            account="1",
+        )
+
+    @staticmethod
+    def _die(step: str, crash: str) -> None:
+        if step == crash:
+            raise Crash
+
+
+@pytest.fixture
+def world(
+    settings: Settings, state_server: StateServer, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    made = World(settings.data_dir)
+    monkeypatch.setattr(pack, "build", made.build)
+    monkeypatch.setattr(formnet, "ensure_network", formnet.own_network)
+    for name, new in (
+        ("create", "off"),
+        ("boot", "running"),
+        ("shutdown", "off"),
+        ("delete", None),
+    ):
+        monkeypatch.setattr(vmm, name, made.do(name, new))
+    monkeypatch.setattr(vmm, "kernel_arguments", lambda base: "quiet")
+    monkeypatch.setattr(deploy, "accelerator", lambda config: "tcg")
+    monkeypatch.setattr(deploy, "check_capacity", lambda *of: None)
+    monkeypatch.setattr(deploy, "probe_health", lambda *of: (True, ""))
+    return made
+
+
+def what_is_there(world: World) -> dict[str, object]:
+    """Machines and records, without what differs from one run to the next."""
+    (instance,) = state.select("instance")
+    (agent,) = state.select("agent")
+    return {
+        "machines": list(world.machines.values()),
+        "state": instance.body["state"],
+        "version": (instance.body["version"], agent.body["latest"]),
+        "names": {
+            d.id: d.body["instance"] == instance.id for d in state.select("domain")
+        },
+        "deployments": [d.id == instance.id for d in state.select("deployment")],
+    }
+
+
+@pytest.mark.parametrize("boundary", STEPS)
+def test_a_crash_after_any_step_changes_nothing(world: World, boundary: str) -> None:
+    assert world.deploy(crash=boundary).state == "completed"
+    assert what_is_there(world) == {
+        "machines": ["running"],
+        "state": "healthy",
+        "version": ("0.1.0", "0.1.0"),
+        "names": {
+            "echo.ada.formation.internal": True,
+            "echo.formation.internal": True,
+        },
+        "deployments": [True],
+    }
+    assert world.builds == 1
+    assert not list((world.folder / "contexts").iterdir())
+
+
+@pytest.mark.parametrize("step", STEPS[2:])
+def test_a_failure_in_any_step_leaves_what_ran_before(
+    world: World, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deploy()
+    before = what_is_there(world)
+    found = next(s for s in deploy.DEPLOY.steps if s.name == step)
+
+    def fail(run: operations.Run) -> None:
+        found.do(run)
+        raise Problem("no-luck", f"{step} broke after its work")
+
+    # what ran before is released last of all: nothing can fail after that
+    monkeypatch.setattr(deploy, "_retire_others", lambda run: None)
+    broken = operations.Step(found.name, found.title, fail, found.undo)
+    steps = tuple(broken if s.name == step else s for s in deploy.DEPLOY.steps)
+    kinds = {"deploy": operations.Kind("deploy", steps)}
+    monkeypatch.setattr(operations, "kinds", lambda: kinds)
+    failed = world.deploy(version="0.2.0")
+    assert failed.state == "failed"
+    assert f"{step} broke" in json.loads(failed.error or "{}")["detail"]
+    assert what_is_there(world) == before
+    assert [v.body["version"] for v in state.select("version")] == ["0.1.0"]
+
+
+def test_a_first_deployment_that_fails_leaves_no_agent(world: World) -> None:
+    world.fail["boot"] = Problem("no-luck", "QEMU does not start.")
+    assert world.deploy().state == "failed"
+    for kind in ("agent", "version", "deployment", "instance", "domain"):
+        assert state.select(kind) == []
+    assert world.machines == {}
+
+
+def test_an_old_instance_that_cannot_go_now_goes_later(world: World) -> None:
+    world.deploy()
+    world.fail["delete"] = Problem("busy", "libvirt is busy.")
+    assert world.deploy(version="0.2.0").state == "completed"
+    desired = {r.body["version"]: r.body["desired"] for r in state.select("instance")}
+    assert desired == {"0.1.0": "deleted", "0.2.0": "running"}
+
+
+def test_an_engine_that_comes_back_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = [EngineGone("libvirt-unavailable", "libvirtd is gone.")]
+    boot = vmm.boot
+
+    def once(instance: str) -> None:
+        if lost:
+            raise lost.pop()
+        boot(instance)
+
+    monkeypatch.setattr(vmm, "boot", once)
+    done = world.deploy()
+    assert done.state == "completed"
+    lines = [line for *_, line in operations.log_lines(done.id)]
+    assert "waiting: libvirtd is gone." in lines
+
+
+def test_an_engine_that_stays_away_fails_the_step(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "ENGINE_WAIT_S", 0.0)
+    world.fail["boot"] = EngineGone("libvirt-unavailable", "libvirtd is gone.")
+    assert world.deploy().state == "failed"
+
+
+def test_a_full_disk_is_said(world: World) -> None:
+    world.fail["create"] = OSError(28, "No space left on device")
+    failed = world.deploy()
+    assert "the disk is full" in json.loads(failed.error or "{}")["detail"]

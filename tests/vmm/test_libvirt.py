@@ -1,0 +1,60 @@
+"""The connection to libvirt, against its own test driver."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import libvirt as bindings
+import pytest
+
+from appliance import config
+from appliance.problems import EngineGone
+from appliance.vmm import libvirt
+
+XML = """<domain type="test"><name>formation-one</name><memory>8192</memory>
+<os><type>hvm</type></os></domain>"""
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("FORMATION_VMM__URI", "test:///default")
+    config.settings.cache_clear()
+    monkeypatch.setattr(libvirt, "_connection", None)
+    yield
+    config.settings.cache_clear()
+
+
+def test_a_domain_from_definition_to_nothing(driver: None) -> None:
+    libvirt.define(XML)
+    assert libvirt.state("one") == "off"
+    libvirt.start("one")
+    libvirt.start("one")
+    assert libvirt.states() == {"one": "running"}
+    libvirt.undefine("one")
+    libvirt.undefine("one")
+    assert libvirt.state("one") == "absent"
+
+
+def test_what_happens_to_a_domain_is_told(driver: None) -> None:
+    told = threading.Event()
+    libvirt.on_change(told.set)
+    libvirt.define(XML)
+    libvirt.start("one")
+    assert told.wait(10)
+    libvirt.undefine("one")
+
+
+def test_an_absent_libvirtd_is_an_engine_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FORMATION_VMM__URI", "qemu+unix:///system?socket=/nowhere")
+    config.settings.cache_clear()
+    monkeypatch.setattr(libvirt, "_connection", None)
+    with pytest.raises(EngineGone, match="libvirt"):
+        libvirt.states()
+    config.settings.cache_clear()
+
+
+def test_other_errors_are_not() -> None:
+    assert bindings.VIR_FROM_QEMU not in libvirt.GONE

@@ -1,0 +1,122 @@
+"""Rounds of the reconciler over records that are real and machines that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from appliance import operations, state
+from appliance.problems import Problem
+from appliance.state.server import StateServer
+from appliance.vmm import instances, libvirt, reconcile
+from appliance.vmm.reconcile import Reconciler
+
+
+@pytest.fixture
+def machines(records: StateServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    found: dict[str, str] = {}
+
+    def become(new: str) -> Callable[[str], None]:
+        return lambda instance: found.__setitem__(instance, new)
+
+    monkeypatch.setattr(libvirt, "states", lambda: dict(found))
+    monkeypatch.setattr(instances, "boot", become("running"))
+    monkeypatch.setattr(instances, "shutdown", become("off"))
+    monkeypatch.setattr(instances, "delete", found.pop)
+    monkeypatch.setattr(reconcile, "probe_health", lambda *of: (True, ""))
+    return found
+
+
+def instance(desired: str = "running", state_: str = "healthy") -> None:
+    body = {
+        "name": "echo",
+        "desired": desired,
+        "state": state_,
+        "reason": "",
+        "address": "127.0.0.1",
+        "port": 1,
+        "health_path": "/",
+    }
+    state.put("instance", "i", body)
+
+
+def one_round(reconciler: Reconciler) -> str:
+    trouble = reconciler.round()
+    for act in list(reconciler._acts.values()):
+        act.exception(10)
+    return trouble
+
+
+def body() -> dict[str, str]:
+    record = state.find("instance", "i")
+    assert record is not None
+    return record.body
+
+
+def test_what_is_off_is_started_and_found_healthy(machines: dict[str, str]) -> None:
+    instance()
+    machines["i"] = "off"
+    reconciler = Reconciler()
+    one_round(reconciler)
+    assert machines["i"] == "running"
+    assert body()["reason"] == "it was off and is being started"
+    one_round(reconciler)
+    assert body()["state"] == "healthy"
+    reconciler.stop()
+
+
+def test_what_ends_at_once_again_waits_for_its_turn(machines: dict[str, str]) -> None:
+    instance()
+    reconciler = Reconciler()
+    for _ in range(3):
+        machines["i"] = "off"
+        one_round(reconciler)
+    assert reconciler._backoffs["i"].starts == 1
+    reconciler.stop()
+
+
+def test_a_deletion_that_was_left_is_done(machines: dict[str, str]) -> None:
+    instance("deleted", "booting")
+    machines["i"] = "running"
+    reconciler = Reconciler()
+    one_round(reconciler)
+    assert state.find("instance", "i") is None
+    assert machines == {}
+    reconciler.stop()
+
+
+def test_an_operation_is_left_alone(machines: dict[str, str]) -> None:
+    instance("running", "booting")
+    operations.Operation.create(
+        id="i",
+        kind="deploy",
+        title="",
+        subject="",
+        account="",
+        state="working",
+        params="{}",
+        memory="{}",
+        steps="[]",
+        created=1.0,
+    )
+    machines["i"] = "off"
+    reconciler = Reconciler()
+    one_round(reconciler)
+    assert machines["i"] == "off"
+    reconciler.stop()
+
+
+def test_one_that_fails_does_not_stop_the_rest(
+    machines: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(instance: str) -> None:
+        raise Problem("no", "QEMU does not start.")
+
+    monkeypatch.setattr(instances, "boot", fail)
+    instance()
+    machines["i"] = "off"
+    reconciler = Reconciler()
+    one_round(reconciler)
+    assert "QEMU does not start" in one_round(reconciler)
+    reconciler.stop()
