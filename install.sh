@@ -1,12 +1,52 @@
 # Set-up steps that run.sh and test.sh share; sourced, not run.
 
-[ "$(id -u)" = 0 ] || { echo "Root is needed: sudo $0" >&2; exit 1; }
-
 PACKAGES="python3 python3-venv python3-dev gcc pkg-config libvirt-dev
  libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils mmdebstrap
  supervisor caddy nftables iproute2 e2fsprogs busybox-static cpio xz-utils
  ca-certificates libcrypt1"
 TEST_PACKAGES="chromium bind9-dnsutils curl"
+NEEDED_GB=4
+APT_WAIT_S=600
+
+fail() {
+  printf '%s: %s\n' "$0" "$*" >&2
+  exit 1
+}
+
+check_machine() {
+  [ "$(id -u)" = 0 ] || fail "root is needed: sudo $0"
+  grep -qsE '^ID=debian|^ID_LIKE=.*debian' /etc/os-release \
+    || fail "this is not Debian; Debian 12 and 13 are known to work"
+  [ "$(uname -m)" = x86_64 ] || fail "only amd64 machines are known to work"
+  local folder=${FORMATION_DATA_DIR:-/var/lib/formation} free
+  while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+  [ -x .venv/bin/form ] && [ -d "${FORMATION_DATA_DIR:-/var/lib/formation}/base" ] \
+    && return 0
+  for place in . /usr "$folder"; do
+    free=$(df --output=avail -B1000000 "$place" | tail -1 | tr -d ' ')
+    [ "$free" -ge $((NEEDED_GB * 1000)) ] \
+      || fail "$(realpath "$place") has $free MB free, and $NEEDED_GB GB are needed:" \
+        "make room, or use a larger disk"
+  done
+}
+
+# apt-get, once no other program (a timer, say) holds its locks.
+apt_get() {
+  local said waited=0
+  said=$(mktemp)
+  until DEBIAN_FRONTEND=noninteractive apt-get -q -o APT::Update::Error-Mode=any \
+    "$@" 2> "$said"; do
+    if ! grep -q 'Could not get lock' "$said" || [ $waited -ge $APT_WAIT_S ]; then
+      cat "$said" >&2
+      rm -f "$said"
+      return 1
+    fi
+    [ $waited != 0 ] || echo "Another program uses apt: waiting until it has ended"
+    sleep 5
+    waited=$((waited + 5))
+  done
+  rm -f "$said"
+}
 
 install_packages() {
   local wanted="" name
@@ -16,22 +56,50 @@ install_packages() {
   done
   [ -n "$wanted" ] || return 0
   echo "Installing:$wanted"
-  # No service may start by itself: form serve starts what is needed.
-  local policy=/usr/sbin/policy-rc.d
-  [ -d /run/systemd/system ] || [ -e $policy ] \
-    || { printf '#!/bin/sh\nexit 101\n' > $policy; chmod +x $policy; }
-  apt-get update -q
+  [ -z "$(ls -A /var/lib/dpkg/updates)" ] || dpkg --configure -a
+  apt_get update || fail "apt cannot fetch Debian's package lists (above is why):" \
+    "is there network, and a Debian mirror in /etc/apt/sources.list.d?"
+  no_service_starts
   # shellcheck disable=SC2086
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $wanted
+  apt_get install -y --no-install-recommends $wanted \
+    || fail "apt cannot install the packages (above is why); mend that and run $0 again"
+  services_may_start
+  # form serve starts its own; Debian's would take their place at the next boot.
+  for name in caddy supervisor; do
+    [[ " $wanted " == *" $name "* ]] && [ -d /run/systemd/system ] \
+      && systemctl disable -q --now $name || true
+  done
+}
+
+# While packages are installed, Debian asks this file whether a service may start.
+POLICY=/usr/sbin/policy-rc.d
+
+no_service_starts() {
+  [ ! -e $POLICY ] || return 0
+  # shellcheck disable=SC2016
+  printf '%s\n' '#!/bin/sh' '# formation' '[ -d /run/systemd/system ] || exit 101' \
+    'case $1 in caddy|supervisor) exit 101 ;; esac' > $POLICY
+  chmod +x $POLICY
+  trap services_may_start EXIT
+}
+
+services_may_start() {
+  grep -qs '^# formation$' $POLICY && rm -f $POLICY
+  return 0
 }
 
 install_environment() {
-  local extra="${1:-}" stamp
-  stamp=$(cat pyproject.toml requirements.lock | sha256sum | cut -c1-64)$extra
+  local stamp
+  stamp=$(/usr/bin/python3 -V | cat - pyproject.toml requirements.lock | sha256sum)
   [ "$(cat .venv/stamp 2>/dev/null)" = "$stamp" ] && return 0
   echo "Making the Python environment"
-  [ -x .venv/bin/python ] || /usr/bin/python3 -m venv .venv
-  .venv/bin/python -m pip install -q -r requirements.lock
-  .venv/bin/python -m pip install -q --no-deps -e .
+  # One that was left half-made, or made by another Python, is of no use.
+  /usr/bin/python3 -m venv --clear .venv
+  local pip=".venv/bin/python -m pip -q --disable-pip-version-check"
+  { $pip install -r requirements.lock && $pip install --no-deps -e .; } \
+    || fail "pip cannot install the Python packages (above is why):" \
+      "is there network? then run $0 again"
   echo "$stamp" > .venv/stamp
 }
+
+check_machine

@@ -44,10 +44,12 @@ def serve() -> None:
     from appliance.admin import setup
     from appliance.admin.caddy import ensure_certificate, fingerprint
     from appliance.admin.serve import serve as run
+    from appliance.admin.serving import must_be_free
     from appliance.config import settings
     from appliance.layout import prepare
 
     config = settings()
+    must_be_free(config)
     prepare(config)
     ensure_certificate(config)
     click.echo(f"Formation answers at http://127.0.0.1:{config.http.port}")
@@ -55,6 +57,7 @@ def serve() -> None:
     click.echo(f"certificate {fingerprint(config)}")
     if not setup.is_done(config):
         click.echo(f"Claim code: {setup.new_claim(config)}")
+    click.echo(f"Logs are in {config.log_dir}. Ctrl-C stops the node.")
     run(config)
 
 
@@ -64,10 +67,11 @@ def serve() -> None:
 def setup_command(file: Path) -> None:
     """Set the node up from a TOML file, as the wizard would."""
     from appliance import schema, wake
-    from appliance.admin import setup
+    from appliance.admin import serving, setup
     from appliance.config import settings
 
     config = settings()
+    serving.wait_while_starting(config, "state.sock")
     schema.open_all(config)
     operator = setup.from_file(config, file)
     for process in wake.PROCESSES:
@@ -91,10 +95,12 @@ def call(method: str, path: str, **arguments: Any) -> Any:
     """Ask the node over the CLI socket; a problem document becomes a Problem."""
     import httpx
 
+    from appliance.admin.serving import wait_while_starting
     from appliance.config import settings
     from appliance.problems import Problem, Unavailable, from_document
 
     socket = settings().run_dir / "cli.sock"
+    wait_while_starting(settings(), socket.name)
     try:
         with httpx.Client(
             transport=httpx.HTTPTransport(uds=str(socket)), timeout=3700
@@ -255,14 +261,14 @@ def pack_build(folder: Path) -> None:
 @plain_errors
 def pack_base(suite: str) -> None:
     """Make the guest base image, once."""
-    import subprocess
+    import os
 
     from appliance.config import settings
 
     names = {"trixie": "debian-13", "bookworm": "debian-12"}
     out = settings().base_dir / names.get(suite, suite)
     command = [sys.executable, "-m", "image.guest.build", "--suite", suite]
-    sys.exit(subprocess.run([*command, "--out", str(out)], check=False).returncode)
+    os.execv(command[0], [*command, "--out", str(out)])  # noqa: S606
 
 
 @main.group()

@@ -66,6 +66,7 @@ def supervisor_conf(settings: Settings, items: tuple[Program, ...]) -> str:
     parts = [
         "[supervisord]",
         "nodaemon=true",
+        "silent=true",
         f'environment=XDG_CONFIG_HOME="{settings.data_dir / "caddy"}"',
         "user=root",
         f"logfile={log / 'supervisord.log'}",

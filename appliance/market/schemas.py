@@ -6,7 +6,9 @@ outside it, and one that is no schema checks nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import jsonschema
@@ -21,10 +23,8 @@ def violations(schema: Any, value: Any) -> dict[str, str]:
     """JSON Pointer (RFC 6901) to what is wrong there; empty when all is well."""
     if not isinstance(schema, dict | bool):
         return {}
-    registry: Registry[Any] = Registry()
     try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-        checker = jsonschema.Draft202012Validator(schema, registry=registry)
+        checker = _checker(json.dumps(schema))
         found = [
             (pointer(error.absolute_path), error.message[:200])
             for error, _ in zip(checker.iter_errors(value), range(MOST), strict=False)
@@ -32,6 +32,14 @@ def violations(schema: Any, value: Any) -> dict[str, str]:
     except (SchemaError, Unresolvable, RecursionError, ValueError):
         return {}  # the agent's fault, not the caller's
     return dict(found)
+
+
+@lru_cache(maxsize=256)
+def _checker(schema: str) -> Any:
+    """The checker of a schema's JSON text; making one takes as long as a task."""
+    document, registry = json.loads(schema), Registry[Any]()
+    jsonschema.Draft202012Validator.check_schema(document)
+    return jsonschema.Draft202012Validator(document, registry=registry)
 
 
 def pointer(path: Iterable[str | int]) -> str:

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ CMDLINE = "console=ttyS0 quiet loglevel=4 panic=5 no_timer_check 8250.nr_uarts=1
 CMDLINE += " random.trust_cpu=on cryptomgr.notests i8042.noaux i8042.nokbd"
 
 Log = Callable[[str], None]
+_children: list[subprocess.Popen[str]] = []
 
 
 class BuildError(Exception):
@@ -107,7 +109,10 @@ def build_base(suite: str, out: Path, log: Log) -> None:
         if is_current(suite, out):
             log(f"{NAMES[suite]} is ready in {out}")
             return
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".base-") as name:
+        for left in out.parent.glob(f".{out.name}-*"):  # a build that was killed
+            shutil.rmtree(left)
+        prefix = f".{out.name}-"
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=prefix) as name:
             made = make(suite, Path(name), log)
             replace(made, out)
     log(f"{NAMES[suite]} is ready in {out}")
@@ -249,15 +254,28 @@ def describe(suite: str, version: str, tree: Path, rootfs: Path) -> dict[str, ob
 def run(command: list[str]) -> str:
     """The command's standard output; BuildError with its last words if it fails."""
     clean = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=clean)
+        child = subprocess.Popen(
+            command, stdout=pipe, stderr=pipe, text=True, env=clean
+        )
     except FileNotFoundError as error:
         cure = f"apt-get install {command[0]}"
         raise BuildError(f"{command[0]} is not installed: {cure}") from error
-    if done.returncode:
-        last = "\n".join(done.stderr.splitlines()[-12:])
-        raise BuildError(f"{command[0]} ended with {done.returncode}:\n{last}")
-    return done.stdout
+    _children.append(child)
+    output, errors = child.communicate()
+    _children.remove(child)
+    if child.returncode:
+        last = "\n".join(errors.splitlines()[-12:])
+        raise BuildError(f"{command[0]} ended with {child.returncode}:\n{last}")
+    return output
+
+
+def interrupt(number: int, frame: object) -> None:
+    """End the commands that run; the folders go as the stack unwinds."""
+    for child in list(_children):
+        child.terminate()
+    raise SystemExit("interrupted: nothing is kept of this build")
 
 
 def main() -> None:
@@ -265,6 +283,8 @@ def main() -> None:
     parser.add_argument("--suite", default="trixie", choices=sorted(NAMES))
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     try:
         build_base(arguments.suite, arguments.out, lambda line: print(line, flush=True))
     except BuildError as error:

@@ -1,0 +1,60 @@
+"""Does `form serve` run on this machine, and could it?"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+
+from appliance import clock
+from appliance.config import Settings
+from appliance.problems import Problem
+
+START_S = 30.0
+_TCP, _UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether supervisord of this node answers."""
+    return accepts(settings.run_dir / "supervisor.sock")
+
+
+def accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(1)
+        return link.connect_ex(str(path)) == 0
+
+
+def wait_while_starting(settings: Settings, name: str) -> None:
+    """Give a node that was just started time to open the socket `name`."""
+    pause, end = threading.Event(), clock.now() + START_S
+    while not accepts(settings.run_dir / name):
+        if clock.now() > end or not is_running(settings):
+            return
+        pause.wait(0.1)
+
+
+def must_be_free(settings: Settings) -> None:
+    """Raise a sentence if another node, or another program, is in the way."""
+    if is_running(settings):
+        raise Problem("serves-already", f"form serve runs already: {settings.run_dir}.")
+    http, dns = settings.http, settings.dns
+    for setting, kind, host, port in (
+        ("http.port", _TCP, "127.0.0.1", http.port),
+        ("http.https_port", _TCP, http.https_host, http.https_port),
+        ("dns.port", _UDP, dns.host, dns.port),
+        ("dns.port", _TCP, dns.host, dns.port),
+    ):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == _TCP))
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                name = f"FORMATION_{setting.replace('.', '__').upper()}"
+                raise Problem(
+                    "port-taken",
+                    f"Port {port} of {host or 'this machine'} cannot be used: "
+                    f"{error.strerror}. End the program that has it, or choose "
+                    f"another: {name}=… in the environment, or {setting} in the "
+                    "settings.",
+                ) from None

@@ -1,0 +1,80 @@
+"""What is in the way of `form serve` is said before anything starts."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from appliance.admin import serving
+from appliance.config import Settings
+from appliance.problems import Problem
+
+
+def with_ports(settings: Settings, https_port: int) -> Settings:
+    free = {"port": free_port(), "https_port": https_port, "https_host": "127.0.0.1"}
+    return settings.model_copy(
+        update={
+            "http": settings.http.model_copy(update=free),
+            "dns": settings.dns.model_copy(update={"port": free_port()}),
+        }
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def test_a_taken_port_is_named_with_its_setting(
+    settings: Settings, listener: socket.socket
+) -> None:
+    port = listener.getsockname()[1]
+    with pytest.raises(Problem, match=rf"Port {port} .*FORMATION_HTTP__HTTPS_PORT"):
+        serving.must_be_free(with_ports(settings, port))
+
+
+def test_free_ports_are_no_obstacle(settings: Settings) -> None:
+    serving.must_be_free(with_ports(settings, free_port()))
+
+
+def test_a_second_node_in_the_same_folders_is_refused(settings: Settings) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(settings.run_dir / "supervisor.sock"))
+        server.listen()
+        with pytest.raises(Problem, match="runs already"):
+            serving.must_be_free(settings)
+
+
+def test_a_node_that_starts_is_waited_for(settings: Settings) -> None:
+    with (
+        socket.socket(socket.AF_UNIX) as supervisor,
+        socket.socket(socket.AF_UNIX) as late,
+    ):
+        supervisor.bind(str(settings.run_dir / "supervisor.sock"))
+        supervisor.listen()
+
+        def open_late() -> None:
+            supervisor.accept()  # the first look at whether the node runs
+            late.bind(str(settings.run_dir / "cli.sock"))
+            late.listen()
+
+        opening = threading.Thread(target=open_late)
+        opening.start()
+        serving.wait_while_starting(settings, "cli.sock")
+        assert serving.accepts(settings.run_dir / "cli.sock")
+        opening.join()
+
+
+def test_a_node_that_does_not_run_is_not_waited_for(settings: Settings) -> None:
+    serving.wait_while_starting(settings, "cli.sock")
+    assert not serving.accepts(settings.run_dir / "cli.sock")
