@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import tarfile
 import time
-from datetime import datetime
 from pathlib import Path
 from threading import Event
 from typing import Any

@@ -64,7 +64,7 @@ def test_a_node_that_starts_is_waited_for(settings: Settings) -> None:
         supervisor.listen()
 
         def open_late() -> None:
-            supervisor.accept()  # the first look at whether the node runs
+            supervisor.accept()[0].close()  # it looks whether the node runs
             late.bind(str(settings.run_dir / "cli.sock"))
             late.listen()
 
