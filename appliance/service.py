@@ -38,6 +38,25 @@ class Runtime(Protocol):
         ...
 
 
+class Served:
+    """A runtime of what its process does anyway: there is nothing to start."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def start(self) -> None:
+        return None
+
+    def stop(self) -> None:
+        return None
+
+    def reload(self) -> None:
+        return None
+
+    def status(self) -> tuple[State, str]:
+        return "running", ""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Outcome of a check; `cure` says what to do when it is not `ok`."""

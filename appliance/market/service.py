@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from appliance.config import Settings
 from appliance.market.engine import current
-from appliance.service import Service, State
+from appliance.service import Served, Service
 
 
-class MarketRuntime:
-    def __init__(self, settings: Settings) -> None:
-        self._engine = current()
-
+class MarketRuntime(Served):
     def start(self) -> None:
-        self._engine.recover()
-
-    def stop(self) -> None:
-        return None
-
-    def reload(self) -> None:
-        return None
-
-    def status(self) -> tuple[State, str]:
-        return "running", ""
+        current().recover()
 
 
 SERVICE = Service(

@@ -5,21 +5,13 @@ from __future__ import annotations
 import shutil
 
 from appliance.config import Settings
-from appliance.service import Service, State
+from appliance.service import Served, Service, State
 
 
-class PackRuntime:
+class PackRuntime(Served):
     def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
         self._base = settings.base_dir / "debian-13" / "manifest.json"
-
-    def start(self) -> None:
-        return None
-
-    def stop(self) -> None:
-        return None
-
-    def reload(self) -> None:
-        return None
 
     def status(self) -> tuple[State, str]:
         if not self._base.exists():

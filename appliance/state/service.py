@@ -5,23 +5,15 @@ from __future__ import annotations
 import threading
 
 from appliance.config import Settings
-from appliance.service import Service, State
+from appliance.service import Served, Service, State
 
 
-class StateRuntime:
+class StateRuntime(Served):
     """The socket serves from the process's start: set-up writes through it."""
 
     def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
         self._path = settings.run_dir / "state.sock"
-
-    def start(self) -> None:
-        return None
-
-    def stop(self) -> None:
-        return None
-
-    def reload(self) -> None:
-        return None
 
     def status(self) -> tuple[State, str]:
         if self._path.exists() and threading.active_count() > 1:
