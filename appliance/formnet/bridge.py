@@ -33,6 +33,20 @@ def ensure_network(settings: Settings) -> Network:
     return found
 
 
+def dissolve(bridge: str) -> None:
+    """Take bridge and rules away, unless a guest is still plugged in."""
+    from pyroute2 import IPRoute
+
+    with IPRoute() as link:
+        index = link.link_lookup(ifname=bridge)
+        if index and link.link_lookup(master=index[0]):
+            return
+        if index:
+            link.link("del", index=index[0])
+    remove = "table inet formation\ndelete table inet formation\n"
+    subprocess.run(["nft", "-f", "-"], input=remove, text=True, check=False)
+
+
 def _ensure_bridge(found: Network) -> None:
     from pyroute2 import IPRoute
 

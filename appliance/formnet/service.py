@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from appliance.config import Settings
-from appliance.formnet.bridge import ensure_network
+from appliance.formnet.bridge import dissolve, ensure_network
 from appliance.service import Service, State
 
 
@@ -17,7 +17,8 @@ class FormnetRuntime:
         ensure_network(self._settings)
 
     def stop(self) -> None:
-        return None  # guests that stay keep their network
+        """Leave nothing behind; guests that stay keep their network."""
+        dissolve(self._settings.formnet.bridge)
 
     def reload(self) -> None:
         ensure_network(self._settings)

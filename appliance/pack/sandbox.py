@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from appliance.problems import Problem
+from appliance.problems import Problem, Unavailable
 
 _NEWNS, _NEWUTS, _NEWIPC = 0x20000, 0x4000000, 0x8000000
 _NEWUSER, _NEWPID = 0x10000000, 0x20000000
@@ -96,7 +96,10 @@ def run(
     )
     os.close(ready_w)
     os.close(mapped_r)
-    os.read(ready_r, 1)
+    if not os.read(ready_r, 1):
+        os.close(ready_r)
+        os.close(mapped_w)
+        raise _no_namespaces(child.communicate()[0])
     for name in ("uid_map", "gid_map"):
         Path(f"/proc/{child.pid}/{name}").write_text(f"0 {start_id} {IDS}\n")
     os.write(mapped_w, b"1")
@@ -104,6 +107,16 @@ def run(
     os.close(mapped_w)
     upper = Path(tree.upper) if tree else None
     _watch(child, upper, limits, log, cancelled)
+
+
+def _no_namespaces(said: str) -> Unavailable:
+    last = said.strip().splitlines()[-1:] or ["it said nothing"]
+    return Unavailable(
+        "no-namespaces",
+        f"A build's namespaces cannot be made ({last[0][-200:]}). This machine may "
+        "forbid user namespaces (sysctl user.max_user_namespaces), or this is a "
+        "chroot or a container without the right to make them.",
+    )
 
 
 def _watch(

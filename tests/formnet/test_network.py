@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from ipaddress import IPv4Network
 
 import pytest
@@ -34,3 +36,28 @@ def test_what_is_granted_stands_before_what_is_refused() -> None:
     found = formnet.network("br0", IPv4Network("10.42.0.0/16"))
     rules = ruleset(found, 5300, [IPv4Network("192.168.7.0/24")])
     assert rules.index("192.168.7.0/24 accept") < rules.index("192.168.0.0/16")
+
+
+BRIDGE = """
+import sys
+from ipaddress import IPv4Network
+from pyroute2 import IPRoute
+from appliance.formnet import bridge, network
+
+found = network("br0", IPv4Network("10.42.0.0/16"))
+bridge._ensure_bridge(found)
+with IPRoute() as link:
+    if "guest" in sys.argv:
+        link.link("add", ifname="guest0", kind="veth", peer="guest1")
+        index = link.link_lookup(ifname="guest0")[0]
+        link.link("set", index=index, master=link.link_lookup(ifname="br0")[0])
+    bridge.dissolve("br0")
+    print(len(link.link_lookup(ifname="br0")))
+"""
+
+
+@pytest.mark.parametrize(("port", "left"), [("", "0"), ("guest", "1")])
+def test_the_bridge_goes_unless_a_guest_is_plugged_in(port: str, left: str) -> None:
+    command = ["unshare", "--net", sys.executable, "-c", BRIDGE, port]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == left
