@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tarfile
 import tempfile
@@ -151,26 +152,102 @@ def deploy(folder: Path, refresh: bool) -> None:
 
 
 def follow(id_: str) -> None:
-    """Print an operation's log until it ends; its failure is ours."""
+    """Print an operation's steps and log until it ends; its failure is ours."""
     from threading import Event
 
     from appliance.problems import from_document
 
     shown: dict[str, str] = {}
-    pause = Event()
-    while True:
-        found = call("GET", f"/api/v1/operations/{id_}")
-        for step in found["steps"]:
-            if shown.get(step["name"], "todo") != step["state"]:
-                shown[step["name"]] = step["state"]
-                click.echo(f"{step['title']}: {step['state']}")
-        if found["state"] not in ("queued", "working"):
-            break
-        pause.wait(0.2)
+    pause, seen = Event(), 0
+    try:
+        while True:
+            found = patiently("GET", f"/api/v1/operations/{id_}")
+            path = f"/api/v1/operations/{id_}/log?after={seen}"
+            for row in patiently("GET", path)["lines"]:
+                seen = row["id"]
+                click.echo(f"    {row['line']}")
+            for step in found["steps"]:
+                if shown.get(step["name"], "todo") != step["state"]:
+                    shown[step["name"]] = step["state"]
+                    click.echo(f"{step['title']}: {step['state']}")
+            if found["state"] not in ("queued", "working"):
+                break
+            pause.wait(0.2)
+    except KeyboardInterrupt:
+        click.echo(f"\nIt goes on by itself. Look: form operations show {id_}")
+        click.echo(f"End it: form operations cancel {id_}")
+        sys.exit(130)
     if found["error"]:
         raise from_document(found["error"])
     for key, value in found["result"].items():
         click.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+def patiently(method: str, path: str) -> Any:
+    """`call`, again for half a minute while formation-web restarts."""
+    from threading import Event
+
+    from appliance.problems import Unavailable
+
+    for _ in range(60):
+        try:
+            return call(method, path)
+        except Unavailable:
+            Event().wait(0.5)
+    return call(method, path)
+
+
+@main.group("operations")
+def operations_group() -> None:
+    """What the node does that takes its time."""
+
+
+@operations_group.command("list")
+@plain_errors
+def operations_list() -> None:
+    """The newest first."""
+    for item in call("GET", "/api/v1/operations")["operations"]:
+        click.echo(
+            f"{item['id']} {item['state']:10} {item['created']} {item['title']} "
+            f"{item['subject']}"
+        )
+
+
+@operations_group.command("show")
+@click.argument("operation")
+@plain_errors
+def operations_show(operation: str) -> None:
+    """Steps and log of OPERATION, followed to its end."""
+    follow(operation)
+
+
+@operations_group.command("cancel")
+@click.argument("operation")
+@plain_errors
+def operations_cancel(operation: str) -> None:
+    """Ask OPERATION to end and to undo what it made."""
+    call("DELETE", f"/api/v1/operations/{operation}")
+    follow(operation)
+
+
+@main.command()
+@click.argument("process", default="")
+@click.option("-f", "--follow", "on", is_flag=True, help="Go on as lines come.")
+@click.option("-n", "--lines", default=50, show_default=True)
+@plain_errors
+def logs(process: str, on: bool, lines: int) -> None:
+    """Print the end of the log of PROCESS (state, jobs, web, …), or of all."""
+    from appliance.config import settings
+    from appliance.problems import NotFound
+
+    files = sorted(settings().log_dir.glob("*.log"))
+    chosen = [file for file in files if process in ("", file.stem)]
+    if not chosen:
+        known = ", ".join(file.stem for file in files) or "none yet"
+        raise NotFound("log-unknown", f"There is no log {process!r}; known: {known}.")
+    command = ["tail", *(["-F"] if on else []), "-n", str(lines)]
+    sys.stdout.flush()
+    os.execvp("tail", [*command, *map(str, chosen)])  # noqa: S606
 
 
 def show(diagnostics: Any) -> None:

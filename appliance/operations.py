@@ -29,7 +29,7 @@ from appliance.service import services
 log = structlog.get_logger()
 LIVE = ("queued", "working")
 LOG_LINES = 5000
-ENGINE_WAIT_S = 60.0
+ENGINE_WAIT_S = 90.0
 
 
 class Operation(NodeModel):

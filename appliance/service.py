@@ -105,12 +105,15 @@ class Status:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+def plugins(group: str) -> Mapping[str, Any]:
+    """What installed packages offer in an entry-point group, by name."""
+    return {point.name: point.load() for point in entry_points(group=group)}
+
+
 @cache
 def services() -> Mapping[str, Service]:
     """All installed services by name, in dependency order."""
-    found = {
-        point.name: point.load() for point in entry_points(group="formation.services")
-    }
+    found = plugins("formation.services")
     graph = {name: set(item.depends) & set(found) for name, item in found.items()}
     return {name: found[name] for name in TopologicalSorter(graph).static_order()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +15,7 @@ from appliance import clock, schema
 from appliance.admin import setup
 from appliance.config import settings
 from appliance.problems import Problem, Unavailable
+from appliance.service import plugins
 
 ROOMS = ("setup", "admin", "operations", "pack", "vmm", "market", "dns", "services")
 CSP = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
@@ -28,10 +30,13 @@ def create_app() -> Flask:
     HTMX(app)
     for name in ROOMS:
         app.register_blueprint(import_module(f"blueprints.{name}").blueprint)
+    for blueprint in plugins("formation.blueprints").values():
+        app.register_blueprint(blueprint)
     vars(app.view_functions["static"])["access"] = "public"
     app.register_error_handler(Problem, show_problem)
     app.register_error_handler(HTTPException, show_http)
     app.register_error_handler(OperationalError, show_database)
+    app.register_error_handler(OSError, show_disk)
     app.after_request(harden)
     app.context_processor(context)
     app.template_filter("ago")(ago)
@@ -103,6 +108,13 @@ def show_database(error: OperationalError) -> Response:
             f"The node's database cannot be used now ({error}); nothing was changed.",
         )
     )
+
+
+def show_disk(error: OSError) -> Response:
+    if error.errno != errno.ENOSPC:
+        raise error
+    text = "The node's disk is full; nothing was changed. Delete what is not needed."
+    return show_problem(Problem("disk-full", text, status=507))
 
 
 def harden(answer: Response) -> Response:

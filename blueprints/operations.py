@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, redirect, render_template
+from flask import Blueprint, Response, jsonify, redirect, render_template, request
 
 from appliance import operations
 from blueprints.access import requires
@@ -42,6 +42,23 @@ def part(id_: str) -> Any:
 def cancel_page(id_: str) -> Any:
     operations.cancel(id_)
     return redirect(f"/operations/{id_}", 303)
+
+
+@blueprint.get("/api/v1/operations")
+@requires("account")
+def index() -> Any:
+    found = [operations.as_document(row) for row in operations.recent(100)]
+    return jsonify(operations=found)
+
+
+@blueprint.get("/api/v1/operations/<id_>/log")
+@requires("account")
+def log(id_: str) -> Any:
+    """Lines after the line whose id is the parameter `after`."""
+    operations.get(id_)
+    rows = operations.log_lines(id_, request.args.get("after", 0, type=int))
+    keys = ("id", "time", "step", "line")
+    return jsonify(lines=[dict(zip(keys, row, strict=True)) for row in rows])
 
 
 @blueprint.get("/api/v1/operations/<id_>")

@@ -9,10 +9,10 @@ from werkzeug.wrappers import Response as Answer
 
 from appliance import wake
 from appliance.admin import accounts, setup
-from appliance.admin.checks import CHECKS
+from appliance.admin.checks import all_checks
 from appliance.config import settings
 from appliance.problems import Invalid, Problem
-from appliance.service import services
+from appliance.service import Check, Verdict, services
 from blueprints.access import COOKIE, public, remote_address
 
 blueprint = Blueprint("setup", __name__, url_prefix="/setup")
@@ -30,6 +30,10 @@ def has_claimed() -> bool:
     return path.exists() and request.cookies.get(CLAIMED) == path.read_text()
 
 
+def verdicts() -> list[tuple[Check, Verdict]]:
+    return [(check, check.run(settings())) for check in all_checks()]
+
+
 def page(step: str, errors: dict[str, str] | None = None, status: int = 200) -> Any:
     return render_template(
         "setup/step.html",
@@ -38,7 +42,9 @@ def page(step: str, errors: dict[str, str] | None = None, status: int = 200) -> 
         errors=errors or {},
         form=request.form or setup.saved().get(step, {}),
         proposed=setup.node_defaults(settings()),
-        checks=[(c, c.run(settings())) for c in CHECKS] if step == "checks" else [],
+        checks=[(c, c.run(settings())) for c in all_checks()]
+        if step == "checks"
+        else [],
         services=services().values(),
     ), status
 
@@ -78,7 +84,7 @@ def next_page(step: str) -> Answer:
 def claim() -> Answer:
     code = request.form.get("code", "")
     setup.claim(settings(), code, remote_address())
-    forward = next_page("claim")
+    forward = redirect(url_for("setup.show", step=setup.next_step()), 303)
     forward.set_cookie(CLAIMED, code.strip().lower(), httponly=True, samesite="Strict")
     return forward
 

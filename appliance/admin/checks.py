@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import psutil
 
 from appliance.config import Settings
-from appliance.service import Check, Verdict
+from appliance.service import Check, Verdict, plugins, services
 
 
 def kvm(settings: Settings) -> Verdict:
@@ -62,6 +62,12 @@ def dns_port(settings: Settings) -> Verdict:
 def clock(settings: Settings) -> Verdict:
     year = datetime.now(UTC).year
     return Verdict(year >= 2025, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "Set it.")
+
+
+def all_checks() -> tuple[Check, ...]:
+    """The node's own, those of its services, and those of plug-ins."""
+    of_services = [c for service in services().values() for c in service.checks()]
+    return (*CHECKS, *of_services, *plugins("formation.checks").values())
 
 
 CHECKS = (

@@ -91,6 +91,12 @@ def saved() -> dict[str, dict[str, Any]]:
     return {row.step: json.loads(row.answers) for row in Answer.select()}
 
 
+def next_step() -> str:
+    """The first step that is not answered yet; a power cut loses none."""
+    answered = {"claim", *saved()}
+    return next((step for step in STEPS if step not in answered), STEPS[-1])
+
+
 def node_defaults(settings: Settings) -> dict[str, Any]:
     """What the node step proposes."""
     return {"cidr": str(settings.formnet.cidr), "zone": settings.dns.zone}

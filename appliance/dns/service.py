@@ -26,7 +26,13 @@ def read_zone(zone: str) -> Zone:
         if not any(n.name == b["name"] and n.owner == b["owner_name"] for n in named)
         and state.select("instance", name=b["name"])
     ]
-    return make_zone(zone, [*named, *agents], int(clock.now()))
+    claims = {
+        name: owner
+        for record in state.select("domain")
+        for owner, name in [record.body["agent"].split("/")]
+        if record.id == f"{name}.{zone}"
+    }
+    return make_zone(zone, [*named, *agents], int(clock.now()), claims)
 
 
 class DnsRuntime:

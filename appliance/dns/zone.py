@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,19 @@ class Named:
     healthy: bool
 
 
-def make_zone(apex: str, instances: Iterable[Named], serial: int) -> Zone:
-    """NAME.OWNER.ZONE and NAME.ZONE of each agent; healthy instances answer."""
+def make_zone(
+    apex: str,
+    instances: Iterable[Named],
+    serial: int,
+    claims: Mapping[str, str] = MappingProxyType({}),
+) -> Zone:
+    """NAME.OWNER.ZONE and NAME.ZONE of each agent; healthy instances answer.
+
+    `claims` says whose a short name is; unclaimed ones are the first owner's.
+    """
     apex = apex.lower().rstrip(".")
     names: dict[str, list[str]] = {apex: []}
-    short: dict[str, str] = {}
+    short = dict(claims)
     for item in instances:
         names.setdefault(f"{item.owner}.{apex}", [])
         answers = names.setdefault(f"{item.name}.{item.owner}.{apex}", [])

@@ -7,13 +7,24 @@ instance while the one that ran before goes on.
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from appliance import clock, dns, events, formnet, identity, pack, state, vmm
+from appliance import (
+    clock,
+    dns,
+    events,
+    formnet,
+    identity,
+    operations,
+    pack,
+    state,
+    vmm,
+)
 from appliance.config import settings
 from appliance.market.names import next_version
 from appliance.operations import Kind, Run, Step
@@ -23,6 +34,7 @@ from appliance.vmm.probe import accelerator
 from appliance.vmm.room import check_capacity
 
 PROBE_S = 0.15
+ENDED, ENDS = "agent: exited with status", 4
 _placing = threading.Lock()  # room and address are looked for and taken in one go
 
 
@@ -47,6 +59,7 @@ def plan(run: Run) -> None:
             diagnostics=[asdict(item) for item in checked.diagnostics],
         )
     formfile = checked.formfile
+    _await_turn(run, f"{run.params['owner_name']}/{formfile.name}")
     _must_have_secrets(run.params["owner_name"], formfile)
     run.memory |= {
         "instance": run.id,
@@ -57,6 +70,23 @@ def plan(run: Run) -> None:
         ),
         "agent": f"{run.params['owner_name']}/{formfile.name}",
     }
+
+
+def _await_turn(run: Run, agent: str) -> None:
+    """Deployments of one agent go one after the other, in their ids' order."""
+    run.remember(agent=agent)
+    pause = threading.Event()
+    while earlier := [
+        row.id
+        for row in operations.recent(limit=1000, live=True)
+        if row.kind == "deploy" and row.id < run.id
+        if json.loads(row.memory).get("agent", agent) == agent
+    ]:
+        run.check()
+        run.progress(
+            None, f"waiting for the deployment {earlier[-1]} of the same agent"
+        )
+        pause.wait(0.5)
 
 
 def _context_root(context: Path) -> Path:
@@ -308,6 +338,7 @@ def healthy(run: Run) -> None:
     while clock.now() - began < limit:
         run.check()
         ok, why = probe_health(body["address"], body["port"], body["health_path"])
+        _body(instance)
         lines = vmm.console_tail(instance, 500)
         for line in lines[shown:]:
             run.log(line)
@@ -317,6 +348,12 @@ def healthy(run: Run) -> None:
             return
         if vmm.domain_state(instance) != "running":
             raise Problem("guest-ended", f"The VM ended: {_last(lines)}", status=502)
+        if sum(ENDED in line for line in lines) >= ENDS:
+            raise Problem(
+                "entrypoint-ends",
+                f"The entrypoint keeps ending: {_last(lines)}",
+                status=502,
+            )
         run.progress((clock.now() - began) / limit, why)
         pause.wait(PROBE_S)
     raise Problem(
@@ -341,7 +378,13 @@ def named(run: Run) -> None:
     """Names lead to the new instance; what ran before is released."""
     zone, memory = dns.apex(settings()), run.memory
     owner, name = run.params["owner_name"], _body(memory["instance"])["name"]
-    for fqdn in (f"{name}.{owner}.{zone}", f"{name}.{zone}"):
+    names = []
+    for fqdn in (f"{name}.{zone}", f"{name}.{owner}.{zone}"):
+        holder = state.find("domain", fqdn)
+        if holder and holder.body["agent"] != memory["agent"]:
+            run.log(f"{fqdn} is {holder.body['agent']}'s and stays so")
+            continue
+        names.append(fqdn)
         body = {
             "name": fqdn,
             "agent": memory["agent"],
@@ -359,7 +402,7 @@ def named(run: Run) -> None:
         "version": memory["version"],
         "instance": memory["instance"],
         "address": address,
-        "names": [f"{name}.{zone}", f"{name}.{owner}.{zone}"],
+        "names": names,
     }
     memory["formfile"] = {}  # no password's hash outlives its deployment here
     events.happened(

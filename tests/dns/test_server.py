@@ -38,6 +38,15 @@ def test_a_healthy_agent_has_its_address_under_both_names() -> None:
     assert str(ask("echo.bob.formation.internal").rr[0].rdata) == "10.42.0.4"
 
 
+def test_a_short_name_stays_with_who_claimed_it() -> None:
+    named = [
+        Named("ada", "echo", "10.42.0.2", True),
+        Named("bob", "echo", "10.42.0.4", True),
+    ]
+    zone = make_zone("formation.internal", named, 7, {"echo": "bob"})
+    assert zone.lookup("echo.formation.internal") == ("10.42.0.4",)
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "code"),
     [

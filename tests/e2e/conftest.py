@@ -14,10 +14,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +47,7 @@ class Node:
     folder: Path
     port: int
     dns_port: int
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] = field(init=False)
 
     @property
     def url(self) -> str:
@@ -87,6 +88,22 @@ class Node:
             (steps,) = link.execute(newest).fetchone() or ("[]",)
         return next((s["name"] for s in json.loads(steps) if s["state"] == "now"), "")
 
+    def start(self) -> None:
+        with (self.folder / "serve.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "appliance.cli", "serve"],
+                env=self.environment,
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
+        until(self.answers, START_S, "the node answers")
+
+    def processes(self) -> list[str]:
+        """Command lines of all that belongs to this node."""
+        lines = [p.info["cmdline"] or [] for p in psutil.process_iter(["cmdline"])]
+        return [" ".join(line) for line in lines if str(self.folder) in " ".join(line)]
+
     def kill(self, program: str) -> None:
         """kill -9 one of the node's processes; supervisord starts it again."""
         socket_ = f"unix://{self.folder}/run/supervisor.sock"
@@ -126,21 +143,13 @@ def node() -> Iterator[Node]:
     (folder / "data/base/debian-13").symlink_to(base)
     port, dns_port = free_port(), free_port()
     settings = environment(folder, port, dns_port)
-    with (folder / "serve.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "appliance.cli", "serve"],
-            env=settings,
-            cwd=ROOT,
-            stdout=log,
-            stderr=log,
-        )
-    found = Node(settings, folder, port, dns_port, process)
+    found = Node(settings, folder, port, dns_port)
     try:
-        until(found.answers, START_S, "the node answers")
+        found.start()
         yield found
     finally:
-        process.terminate()
-        process.wait(90)
+        found.process.terminate()
+        found.process.wait(90)
         subprocess.run(["ip", "link", "delete", "formtest0"], capture_output=True)
         subprocess.run(
             ["nft", "delete", "table", "inet", "formation"], capture_output=True

@@ -103,20 +103,29 @@ def test_the_instance_is_found_again_after_jobs_is_killed(node: Node) -> None:
     assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
 
 
-@pytest.mark.parametrize("step", ["build", "boot", "healthy"])
+@pytest.mark.parametrize(
+    ("process", "step"),
+    [
+        ("jobs", "build"),
+        ("jobs", "boot"),
+        ("jobs", "healthy"),
+        ("state", "build"),
+        ("libvirtd", "healthy"),
+    ],
+)
 def test_a_deployment_survives_kill_9_in_its_middle(
-    node: Node, tmp_path: Path, step: str
+    node: Node, tmp_path: Path, process: str, step: str
 ) -> None:
     shutil.copytree(ROOT / "examples/echo", tmp_path / "echo")
     with (tmp_path / "echo/agent.py").open("a") as file:
-        file.write(f"# {step}\n")
+        file.write(f"# {process} {step}\n")
     deploying = subprocess.Popen(
         [sys.executable, "-m", "appliance.cli", "deploy", str(tmp_path / "echo")],
         env=node.environment,
         cwd=ROOT,
     )
     until(lambda: node.step() == step, 90, f"the deployment is at {step}")
-    node.kill("jobs")
+    node.kill(process)
     assert deploying.wait(180) == 0
     assert node.form("vmm", "list").count("ada/echo") == 1
     assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
@@ -152,6 +161,26 @@ def test_a_broken_agent_fails_with_its_log_and_leaves_the_old_one(
     said = node.form("deploy", str(tmp_path), check=False)
     assert "ended with status 3" in said
     assert "no luck" in said
+    assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
+
+
+def test_an_entrypoint_that_dies_is_told_with_its_log(
+    node: Node, tmp_path: Path
+) -> None:
+    (tmp_path / "Formfile").write_text("NAME doomed\nENTRYPOINT echo my end; exit 3\n")
+    said = node.form("deploy", str(tmp_path), check=False)
+    assert "keeps ending" in said
+    assert "my end" in said
+    assert "doomed" not in node.form("vmm", "list")
+
+
+def test_the_whole_node_stops_and_comes_back(node: Node) -> None:
+    node.process.send_signal(signal.SIGINT)
+    node.process.wait(90)
+    assert node.processes() == []
+    node.start()
+    until(lambda: "healthy" in node.form("vmm", "list"), 90, "the agent is back")
+    until(lambda: "unhealthy" not in node.form("vmm", "list"), 90, "it is healthy")
     assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
 
 

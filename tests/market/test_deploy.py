@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -197,6 +198,52 @@ def test_an_engine_that_stays_away_fails_the_step(
     monkeypatch.setattr(operations, "ENGINE_WAIT_S", 0.0)
     world.fail["boot"] = EngineGone("libvirt-unavailable", "libvirtd is gone.")
     assert world.deploy().state == "failed"
+
+
+def test_a_short_name_that_is_taken_stays(world: World) -> None:
+    body = {"name": "", "agent": "bob/echo", "instance": "b", "kind": "internal"}
+    state.put("domain", "echo.formation.internal", body)
+    done = world.deploy()
+    assert json.loads(done.result or "{}")["names"] == ["echo.ada.formation.internal"]
+    taken = state.find("domain", "echo.formation.internal")
+    assert taken and taken.body == body
+
+
+def test_an_entrypoint_that_keeps_ending_is_told_with_its_log(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["agent: no such module"] + ["agent: exited with status 1"] * 4
+    monkeypatch.setattr(vmm, "console_tail", lambda *of: lines)
+    monkeypatch.setattr(vmm, "domain_state", lambda instance: "running")
+    monkeypatch.setattr(deploy, "probe_health", lambda *of: (False, "refused"))
+    detail = json.loads(world.deploy().error or "{}")["detail"]
+    assert "keeps ending: agent: no such module" in detail
+
+
+def test_a_deletion_in_the_middle_ends_the_deployment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*of: object) -> tuple[bool, str]:
+        for record in state.select("instance"):
+            state.remove("instance", record.id)
+        return True, ""
+
+    monkeypatch.setattr(deploy, "probe_health", gone)
+    detail = json.loads(world.deploy().error or "{}")["detail"]
+    assert "deleted meanwhile" in detail
+    assert state.select("agent") == []
+
+
+def test_deployments_of_one_agent_go_one_after_the_other(world: World) -> None:
+    first, second = world.submit("0.1.0"), world.submit("0.2.0")
+    thread = threading.Thread(target=operations.execute, args=(second, "w2"))
+    thread.start()
+    operations.execute(first, "w1")
+    thread.join(30)
+    states = [operations.get(id_).state for id_ in (first, second)]
+    assert states == ["completed", "completed"]
+    (instance,) = state.select("instance")
+    assert instance.body["version"] == "0.2.0"
 
 
 def test_a_full_disk_is_said(world: World) -> None:
