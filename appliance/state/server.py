@@ -55,6 +55,7 @@ class StateServer(socketserver.ThreadingUnixStreamServer):
     """Serves one store; `written` is called with each kind that changed."""
 
     daemon_threads = True
+    request_queue_size = 128  # connections that wait; more get EAGAIN at once
 
     def __init__(
         self,

@@ -15,19 +15,37 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
 CONF = Path("/etc/libvirt/qemu.conf")
 MARK = "# formation: no systemd here"
 LINES = 'user = "root"\ngroup = "root"\nstdio_handler = "file"\ndynamic_ownership = 0\n'
-_SUBREAPER = 36
+PID_FILE = Path("/run/libvirtd.pid")
+_SUBREAPER, _DEATH_SIGNAL = 36, 1
+
+
+def end_orphan() -> None:
+    """End a libvirtd whose parent was killed, and wait until it has let go."""
+    try:
+        process = psutil.Process(int(PID_FILE.read_text()))
+        if process.name() == "libvirtd":
+            process.terminate()
+            process.wait(20)
+    except (OSError, ValueError, psutil.NoSuchProcess):
+        return
 
 
 def main() -> None:
     text = CONF.read_text() if CONF.exists() else ""
     if MARK not in text:
         CONF.write_text(f"{text}\n{MARK}\n{LINES}")
-    ctypes.CDLL(None).prctl(_SUBREAPER, 1)
-    Path("/run/libvirtd.pid").unlink(missing_ok=True)
-    child = subprocess.Popen(["/usr/sbin/libvirtd"])
+    end_orphan()
+    libc = ctypes.CDLL(None)
+    libc.prctl(_SUBREAPER, 1)
+    child = subprocess.Popen(
+        ["/usr/sbin/libvirtd"],
+        preexec_fn=lambda: libc.prctl(_DEATH_SIGNAL, signal.SIGTERM),  # noqa: PLW1509
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda signum, frame: child.terminate())
     while True:
