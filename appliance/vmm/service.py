@@ -63,10 +63,18 @@ class VmmRuntime:
     def _shut_down_all(self) -> None:
         from appliance.vmm import instances
 
-        threads = [
-            threading.Thread(target=instances.shutdown, args=(record.id,))
+        running = [
+            record
             for record in state.select("instance")
             if record.body["desired"] == "running"
+        ]
+        for record in running:
+            state.change(
+                "instance", record.id, state="unhealthy", reason="the node stopped"
+            )
+        threads = [
+            threading.Thread(target=instances.shutdown, args=(record.id,))
+            for record in running
         ]
         for thread in threads:
             thread.start()
