@@ -305,8 +305,9 @@ def pack_check(file: Path, as_json: bool) -> None:
 
 @pack.command("build")
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--refresh", is_flag=True, help="Build again, for newer packages.")
 @plain_errors
-def pack_build(folder: Path) -> None:
+def pack_build(folder: Path, refresh: bool) -> None:
     """Build the image of FOLDER without running it."""
     from appliance import pack as form_pack
     from appliance.config import settings
@@ -320,15 +321,7 @@ def pack_build(folder: Path) -> None:
     show(checked.diagnostics)
     if checked.formfile is None:
         sys.exit(1)
-    formfile = checked.formfile
-    request = form_pack.BuildRequest(
-        formfile,
-        folder,
-        form_pack.build_id(formfile, formfile.base, folder),
-        config.base_dir / formfile.base.replace(":", "-"),
-        config.data_dir,
-        config.images_dir,
-    )
+    request = form_pack.request(config, checked.formfile, folder, refresh)
     made = form_pack.build(request, lambda line: click.echo(line, err=True))
     click.echo(f"{made.path} {made.size_bytes / 1e6:.0f} MB")
 

@@ -95,6 +95,10 @@ class PackSettings(Section):
     subuid_start: int = Field(
         200000, ge=65536, description="First host uid that builds' users map to."
     )
+    build_range: IPv4Network = Field(
+        IPv4Network("198.18.255.0/24"),
+        description="Range of builds' own networks, four addresses each.",
+    )
 
 
 class FormnetSettings(Section):

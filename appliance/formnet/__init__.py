@@ -2,5 +2,13 @@
 
 from appliance.formnet.addresses import Network, free_address, network
 from appliance.formnet.bridge import ensure_network, own_network
+from appliance.formnet.firewall import PRIVATE
 
-__all__ = ["Network", "ensure_network", "free_address", "network", "own_network"]
+__all__ = [
+    "PRIVATE",
+    "Network",
+    "ensure_network",
+    "free_address",
+    "network",
+    "own_network",
+]

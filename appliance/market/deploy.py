@@ -63,7 +63,7 @@ def plan(run: Run) -> None:
     _must_have_secrets(run.params["owner_name"], formfile)
     run.memory |= {
         "instance": run.id,
-        "formfile": pack.as_document(formfile, passwords=True),
+        "formfile": pack.as_document(formfile, whole=True),
         "context": str(folder) if folder.exists() else None,
         "build_id": pack.build_id(
             formfile, formfile.base, folder if folder.exists() else None
@@ -126,24 +126,11 @@ def _formfile(run: Run) -> pack.Formfile:
 
 
 def build(run: Run) -> None:
-    config = settings()
-    formfile = _formfile(run)
-    limits = pack.BuildLimits(
-        seconds=config.pack.build_timeout_s,
-        memory_mib=config.pack.build_memory_mib,
-        processes=config.pack.build_processes,
-        disk_mib=config.pack.build_disk_gib * 1024,
-    )
     context = run.memory["context"]
-    request = pack.BuildRequest(
-        formfile=formfile,
-        context=Path(context) if context else None,
-        build_id=run.memory["build_id"],
-        base_dir=base_dir(formfile),
-        data_dir=config.data_dir,
-        images_dir=config.images_dir,
-        limits=limits,
-        start_id=config.pack.subuid_start,
+    request = pack.request(
+        settings(),
+        _formfile(run),
+        Path(context) if context else None,
         refresh=bool(run.params.get("refresh")),
     )
     try:

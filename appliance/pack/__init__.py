@@ -1,12 +1,19 @@
 """form-pack: from a Formfile and its context to a bootable image."""
 
 from appliance.pack.archive import ArchiveError, unpack_isolated
-from appliance.pack.build import BuildRequest, BuiltImage, build
+from appliance.pack.build import (
+    BuildRequest,
+    BuiltImage,
+    build,
+    limits,
+    request,
+    sweep,
+)
 from appliance.pack.formfile import Diagnostic, Formfile
 from appliance.pack.identity import as_document, build_id, from_document
+from appliance.pack.limits import BuildError, BuildLimits
 from appliance.pack.parser import Checked, check, diagnostics_json
 from appliance.pack.passwd import hash_password
-from appliance.pack.sandbox import BuildError, BuildLimits
 
 __all__ = [
     "ArchiveError",
@@ -24,5 +31,8 @@ __all__ = [
     "diagnostics_json",
     "from_document",
     "hash_password",
+    "limits",
+    "request",
+    "sweep",
     "unpack_isolated",
 ]

@@ -2,33 +2,43 @@
 
 Each INSTALL, COPY and RUN is a layer, named by what it is made from, so that a
 changed file repeats only what comes after it. Layers and images are kept under
-the data directory; a build that died leaves only `.new` folders, which the next
-build of the same thing replaces.
+the data directory; what a build that died has left is swept away by `sweep`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
-import tarfile
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import file_digest, sha256
+from ipaddress import IPv4Network
 from pathlib import Path
 
+from appliance.config import Settings
+from appliance.pack import cgroup, network, reach
 from appliance.pack.contract import image_files, setup_script
-from appliance.pack.formfile import Copy, Formfile, Install, Run, Step
-from appliance.pack.identity import entries
-from appliance.pack.sandbox import BuildError, BuildLimits, Stage, Tree, run
+from appliance.pack.formfile import Copy, Formfile, Install, Step
+from appliance.pack.identity import build_id, entries
+from appliance.pack.limits import BuildError, BuildLimits
+from appliance.pack.sandbox import Outside, Stage, Tree, Watch, run
+from appliance.pack.steps import describe, explain, stages
+from appliance.pack.store import DRAFT, Store
 
 SLACK_MIB = 256
+SUITES = {"debian:13": "trixie", "debian:12": "bookworm"}
 
 
 @dataclass(frozen=True)
 class BuildRequest:
+    """`block` is the range of builds' own networks; `closed` what they may not
+    reach beside private ranges."""
+
     formfile: Formfile
     context: Path | None
     build_id: str
@@ -38,6 +48,17 @@ class BuildRequest:
     limits: BuildLimits = BuildLimits()
     start_id: int = 200000
     refresh: bool = False
+    block: IPv4Network = IPv4Network("198.18.255.0/24")
+    closed: tuple[IPv4Network, ...] = ()
+
+    @property
+    def layers_dir(self) -> Path:
+        return self.data_dir / "pack" / "layers"
+
+    @property
+    def note(self) -> Path:
+        """Where it is written which image this input gave."""
+        return self.data_dir / "pack" / "builds" / f"{self.build_id}.json"
 
 
 @dataclass(frozen=True)
@@ -54,15 +75,43 @@ class BuiltImage:
 Log = Callable[[str], None]
 
 
+def request(
+    settings: Settings, formfile: Formfile, context: Path | None, refresh: bool = False
+) -> BuildRequest:
+    """What to build, with this node's folders and limits."""
+    config = settings.pack
+    return BuildRequest(
+        formfile=formfile,
+        context=context,
+        build_id=build_id(formfile, formfile.base, context),
+        base_dir=settings.base_dir / formfile.base.replace(":", "-"),
+        data_dir=settings.data_dir,
+        images_dir=settings.images_dir,
+        limits=limits(settings),
+        start_id=config.subuid_start,
+        refresh=refresh,
+        block=config.build_range,
+        closed=(settings.formnet.cidr,),
+    )
+
+
+def limits(settings: Settings) -> BuildLimits:
+    config = settings.pack
+    return BuildLimits(
+        seconds=config.build_timeout_s,
+        memory_mib=config.build_memory_mib,
+        processes=config.build_processes,
+        disk_mib=config.build_disk_gib * 1024,
+    )
+
+
 def built(request: BuildRequest) -> BuiltImage | None:
     """The image that this input gave before, if it is still there."""
-    index = request.data_dir / "pack" / "builds" / f"{request.build_id}.json"
     try:
-        digest = str(json.loads(index.read_text())["digest"])
+        digest = str(json.loads(request.note.read_text())["digest"])
+        path = request.images_dir / f"{digest}.qcow2"
+        os.utime(path)
     except (OSError, ValueError, KeyError):
-        return None
-    path = request.images_dir / f"{digest}.qcow2"
-    if not path.exists():
         return None
     return BuiltImage(digest, path, path.stat().st_size, request.build_id, True)
 
@@ -75,19 +124,40 @@ def build(
 ) -> BuiltImage:
     """Build, or return what was built from the same input; raises BuildError."""
     known = None if request.refresh else built(request)
-    if known is not None:
-        log("the same input was built before: nothing to do")
-        return known
-    builder = _Builder(request, log, cancelled)
-    steps = [*_implied(request.formfile), *request.formfile.steps]
-    for number, step in enumerate(steps):
-        progress(number / (len(steps) + 1))
-        builder.layer(step)
-    progress(len(steps) / (len(steps) + 1))
-    return builder.image()
+    if known is None:
+        must_have_base(request)
+        builds = Store(request.layers_dir.with_name("images"), request.start_id)
+        with builds.making(request.build_id, cancelled):
+            known = None if request.refresh else built(request)
+            if known is None:
+                with contextlib.closing(_Builder(request, log, cancelled)) as builder:
+                    return builder.build(progress)
+    log("the same input was built before: nothing to do")
+    return known
 
 
-def _implied(formfile: Formfile) -> list[Step]:
+def must_have_base(request: BuildRequest) -> None:
+    """Raise a sentence that says how to make the base."""
+    if not (request.base_dir / "manifest.json").exists():
+        base = request.formfile.base
+        raise BuildError(
+            f"the guest base {base} is not on this node; make it, once, with: "
+            f"form pack base --suite {SUITES.get(base, base)}"
+        )
+
+
+def sweep(settings: Settings) -> None:
+    """Take away what builds left that were killed: drafts, networks, groups."""
+    Store(settings.data_dir / "pack" / "layers", settings.pack.subuid_start).sweep()
+    for draft in settings.images_dir.glob(f"*{DRAFT}"):
+        pid = draft.name.split(".")[1]
+        if not (pid.isdigit() and Path("/proc", pid).exists()):
+            draft.unlink(missing_ok=True)
+    network.sweep()
+    cgroup.sweep()
+
+
+def implied(formfile: Formfile) -> list[Step]:
     """Packages that USER directives need."""
     wanted = []
     if any(user.sudo for user in formfile.users):
@@ -97,159 +167,145 @@ def _implied(formfile: Formfile) -> list[Step]:
     return [Install(tuple(wanted))] if wanted else []
 
 
+@dataclass
 class _Builder:
-    def __init__(
-        self, request: BuildRequest, log: Log, cancelled: Callable[[], bool]
-    ) -> None:
-        self._request = request
-        self._log = log
-        self._cancelled = cancelled
-        self._store = request.data_dir / "pack" / "layers"
-        self._store.mkdir(parents=True, exist_ok=True)
-        self._store.chmod(0o711)
-        self._lowers: list[str] = [str(self._base())]
+    _request: BuildRequest
+    _log: Log
+    _cancelled: Callable[[], bool]
+    _key: str = ""
+    _lowers: list[str] = field(default_factory=list)
+    _held: list[int] = field(default_factory=list)
 
-    def _base(self) -> Path:
+    def __post_init__(self) -> None:
+        end = time.monotonic() + self._request.limits.seconds
+        self._watch = Watch(self._log, self._cancelled, end)
+        self._store = Store(self._request.layers_dir, self._request.start_id)
+
+    def close(self) -> None:
+        """Let go of the layers."""
+        for descriptor in self._held:
+            os.close(descriptor)
+
+    @cached_property
+    def _outside(self) -> Outside:
+        """Measured once a build, when the first step needs the network."""
+        return Outside(reach.measure(), self._request.block, self._request.closed)
+
+    def build(self, progress: Callable[[float], None]) -> BuiltImage:
+        steps = [*implied(self._request.formfile), *self._request.formfile.steps]
+        self._base()
+        for number, step in enumerate(steps):
+            progress(number / (len(steps) + 1))
+            self._step(step)
+        progress(len(steps) / (len(steps) + 1))
+        return self._image()
+
+    def _base(self) -> None:
         """The base's tree, unpacked once with the build's ids as owners."""
-        manifest = self._request.base_dir / "manifest.json"
-        if not manifest.exists():
-            raise BuildError(
-                f"the guest base {self._request.formfile.base} is not there: run "
-                "form pack base to make it"
-            )
-        self._key = str(json.loads(manifest.read_text())["digest"])
-        tree = self._store / self._key
-        if not tree.exists():
+        folder = self._request.base_dir
+        self._key = str(json.loads((folder / "manifest.json").read_text())["digest"])
+
+        def fill(draft: Path) -> None:
             self._log("unpacking the guest base")
-            draft = self._draft(self._key)
-            tar = str(self._request.base_dir / "rootfs.tar")
-            stage = Stage(
-                ("tar", "-x", "-p", "--exclude=./dev/*", "-C", str(draft)), False, tar
-            )
-            self._run(None, (stage,))
-            draft.rename(tree)
-        return tree
+            argv = ("tar", "-x", "-p", "--exclude=./dev/*", "-C", str(draft))
+            tar = str(folder / "rootfs.tar")
+            self._run(None, (Stage(argv, False, tar),))
 
-    def _draft(self, key: str) -> Path:
-        draft = self._store / f"{key}.new"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir()
-        os.chown(draft, self._request.start_id, self._request.start_id)
-        draft.chmod(0o755)
-        return draft
+        self._layer(self._request.formfile.base, fill, refresh=False)
 
-    def _run(self, tree: Tree | None, stages: tuple[Stage, ...]) -> None:
-        request = self._request
-        run(
-            tree,
-            stages,
-            start_id=request.start_id,
-            limits=request.limits,
-            log=self._log,
-            cancelled=self._cancelled,
-        )
-
-    def layer(self, step: Step) -> None:
-        """Add the step's layer, from the cache where it is known."""
+    def _step(self, step: Step) -> None:
         title = describe(step)
         self._key = self._next_key(step)
-        done = self._store / self._key
-        if done.exists() and not self._request.refresh:
-            os.utime(done)
-            self._log(f"{title}: cached")
-        else:
+
+        def fill(draft: Path) -> None:
             self._log(title)
-            draft = self._draft(self._key)
-            try:
-                self._fill(step, draft)
-            except BuildError as error:
-                shutil.rmtree(draft, ignore_errors=True)
-                raise BuildError(f"{title}: {error.detail}") from None
-            shutil.rmtree(done, ignore_errors=True)
-            draft.rename(done)
-        self._lowers.insert(0, str(done))
+            with explain(step, self._watch) as watch, self._scratch() as folder:
+                made = stages(step, self._request.context, folder)
+                outside = None if isinstance(step, Copy) else self._outside
+                self._run(self._tree(draft, folder), made, watch, outside)
+
+        if not self._layer(title, fill, self._request.refresh):
+            self._log(f"{title}: cached")
+
+    def _layer(self, title: str, fill: Callable[[Path], None], refresh: bool) -> bool:
+        """Take the layer of the present key, or make it: whether it was made."""
+        if not refresh and self._take():
+            return False
+        with self._store.making(self._key, self._cancelled):
+            if not refresh and self._take():
+                return False
+            with self._store.draft(self._key, title) as draft:
+                fill(draft)
+            if not self._take():
+                raise BuildError(f"{title}: its layer was taken away; build again")
+        return True
+
+    def _take(self) -> bool:
+        held = self._store.hold(self._key)
+        if held is None:
+            return False
+        self._held.append(held)
+        self._lowers.insert(0, str(self._store.folder / self._key))
+        return True
 
     def _next_key(self, step: Step) -> str:
         reads: object = ""
-        if isinstance(step, Copy):
-            reads = entries(self._context(), step.source)
+        if isinstance(step, Copy) and self._request.context is not None:
+            reads = entries(self._request.context, step.source)
         text = json.dumps([self._key, describe(step), reads])
         return sha256(text.encode()).hexdigest()
 
-    def _context(self) -> Path:
-        if self._request.context is None:
-            raise BuildError("COPY needs a context folder; upload it with the Formfile")
-        return self._request.context
-
-    def _fill(self, step: Step, draft: Path) -> None:
-        with tempfile.TemporaryDirectory(dir=self._store) as name:
-            folder = Path(name)
-            folder.chmod(0o711)
-            self._stages(step, draft, folder)
-
-    def _stages(self, step: Step, upper: Path, folder: Path) -> None:
-        tree = self._tree(upper, folder)
-        if isinstance(step, Run):
-            self._run(tree, (*_network(folder), Stage(("/bin/sh", "-c", step.command))))
-        elif isinstance(step, Install):
-            self._run(tree, (*_network(folder), *_apt(folder, step)))
-        else:
-            archive = folder / "copy.tar"
-            kind = pack_source(self._context(), step, archive)
-            script = _COPY_DIR if kind == "dir" else _COPY_FILE
-            argv = ("/bin/sh", "-ec", script, "copy", step.target)
-            self._run(tree, (Stage(argv, True, str(archive)),))
-
-    def _tree(self, upper: Path, folder: Path) -> Tree:
-        start = self._request.start_id
-        for name in ("work", "merged"):
-            (folder / name).mkdir()
-            os.chown(folder / name, start, start)
-        return Tree(
-            tuple(self._lowers),
-            str(upper),
-            str(folder / "work"),
-            str(folder / "merged"),
+    def _run(
+        self,
+        tree: Tree | None,
+        what: tuple[Stage, ...],
+        watch: Watch | None = None,
+        outside: Outside | None = None,
+    ) -> None:
+        request = self._request
+        run(
+            tree,
+            what,
+            start_id=request.start_id,
+            limits=request.limits,
+            watch=watch or self._watch,
+            outside=outside,
         )
 
-    def image(self) -> BuiltImage:
+    @contextlib.contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        with self._store.scratch() as folder:
+            yield folder
+
+    def _folder(self, path: Path) -> str:
+        path.mkdir()
+        self._store.give(path)
+        return str(path)
+
+    def _tree(self, upper: Path, folder: Path) -> Tree:
+        work, merged = self._folder(folder / "work"), self._folder(folder / "merged")
+        return Tree(tuple(self._lowers), str(upper), work, merged)
+
+    def _image(self) -> BuiltImage:
         """Write the guest's own files and make the image."""
         request = self._request
         self._log("writing the image")
-        with tempfile.TemporaryDirectory(dir=self._store) as name:
-            folder = Path(name)
-            folder.chmod(0o711)
-            upper, out = folder / "upper", folder / "out"
-            for path in (upper, out):
-                path.mkdir(mode=0o755)
-                os.chown(path, request.start_id, request.start_id)
-            tree = self._tree(upper, folder)
-            raw = out / "disk.raw"
+        with self._store.scratch() as folder:
+            upper = Path(self._folder(folder / "upper"))
+            raw = Path(self._folder(folder / "out")) / "disk.raw"
             files = folder / "contract.tar"
             image_files(request.formfile, request.build_id, files)
-            script = setup_script(request.formfile)
-            mib = self._size_mib()
-            mke2fs = ("mke2fs", "-q", "-t", "ext4", "-m", "0", "-E", "root_owner=0:0")
-            self._run(
-                tree,
-                (
-                    Stage(("tar", "-x", "-C", "/"), True, str(files)),
-                    Stage(("/bin/sh", "-ec", script)),
-                ),
-            )
-            tree2 = Tree((str(upper), *self._lowers), *self._fresh(folder))
+            unpack = Stage(("tar", "-x", "-C", "/"), True, str(files))
+            set_up = Stage(("/bin/sh", "-ec", setup_script(request.formfile)))
+            self._run(self._tree(upper, folder), (unpack, set_up))
+            lowers = (str(upper), *self._lowers)
+            rest = (self._folder(folder / n) for n in ("upper2", "work2", "merged2"))
             # bare: nothing mounted inside, so that mke2fs sees only the image
-            make = Stage((*mke2fs, "-d", tree2.merged, str(raw), f"{mib}M"), False)
-            self._run(tree2, (make,))
+            tree = Tree(lowers, *rest)
+            mke2fs = ("mke2fs", "-q", "-t", "ext4", "-m", "0", "-E", "root_owner=0:0")
+            size = (str(raw), f"{self._size_mib()}M")
+            self._run(tree, (Stage((*mke2fs, "-d", tree.merged, *size), False),))
             return self._keep(raw, folder)
-
-    def _fresh(self, folder: Path) -> tuple[str, str, str]:
-        names = []
-        for name in ("upper2", "work2", "merged2"):
-            (folder / name).mkdir(mode=0o755)
-            os.chown(folder / name, self._request.start_id, self._request.start_id)
-            names.append(str(folder / name))
-        return names[0], names[1], names[2]
 
     def _size_mib(self) -> int:
         done = subprocess.run(
@@ -280,69 +336,12 @@ class _Builder:
         path = request.images_dir / f"{digest}.qcow2"
         draft.chmod(0o644)
         if not path.exists():
-            shutil.move(draft, path.with_suffix(".new"))
-            path.with_suffix(".new").rename(path)
-        index = request.data_dir / "pack" / "builds"
-        index.mkdir(parents=True, exist_ok=True)
-        note = index / f"{request.build_id}.json"
-        note.with_suffix(".new").write_text(json.dumps({"digest": digest}))
-        note.with_suffix(".new").rename(note)
+            new = request.images_dir / f"{digest}.{os.getpid()}{DRAFT}"
+            shutil.move(draft, new)
+            new.rename(path)
+        note = request.note
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.with_suffix(DRAFT).write_text(json.dumps({"digest": digest}))
+        note.with_suffix(DRAFT).rename(note)
         size = path.stat().st_size
         return BuiltImage(digest, path, size, request.build_id, False)
-
-
-_COPY_DIR = 'mkdir -p "$1"; tar -x --no-same-owner -C "$1" --strip-components=1'
-_COPY_FILE = """
-case "$1" in */) mkdir -p "$1" ;; *) mkdir -p "$(dirname "$1")" ;; esac
-if [ -d "$1" ]; then exec tar -x --no-same-owner -C "$1"; fi
-mkdir /tmp/copied; tar -x --no-same-owner -C /tmp/copied; mv /tmp/copied/* "$1"
-"""
-
-
-def describe(step: Step) -> str:
-    """The step as the Formfile has it."""
-    if isinstance(step, Install):
-        return f"INSTALL {' '.join(step.packages)}"
-    if isinstance(step, Copy):
-        return f"COPY {step.source} {step.target}"
-    return f"RUN {step.command}"
-
-
-def pack_source(context: Path, step: Copy, archive: Path) -> str:
-    """Tar what a COPY reads, as root's; says whether it is a dir or a file."""
-    root = context.resolve()
-    source = (root / step.source).resolve()
-    if not source.exists() or not source.is_relative_to(root):
-        raise BuildError(f"{step.source} is not inside the context folder")
-
-    def own(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        if not (info.isreg() or info.isdir() or info.issym()):
-            return None
-        info.uid = info.gid = 0
-        info.uname = info.gname = "root"
-        return info
-
-    with tarfile.open(archive, "w") as tar:
-        tar.add(source, arcname=Path(step.source).name or "context", filter=own)
-    archive.chmod(0o644)
-    return "dir" if source.is_dir() else "file"
-
-
-def _network(folder: Path) -> tuple[Stage, ...]:
-    """Resolver and trusted certificates of the machine, for the step only."""
-    archive = folder / "network.tar"
-    with tarfile.open(archive, "w") as tar:
-        for name in ("/etc/resolv.conf", "/etc/hosts"):
-            tar.add(Path(name).resolve(), arcname=name.lstrip("/"))
-    archive.chmod(0o644)
-    return (Stage(("tar", "-x", "--no-same-owner", "-C", "/"), True, str(archive)),)
-
-
-def _apt(folder: Path, step: Install) -> tuple[Stage, ...]:
-    options = ("-q", "-y", "-o", "APT::Sandbox::User=root", "-o", "Dpkg::Use-Pty=0")
-    install = ("apt-get", *options, "install", "--no-install-recommends")
-    return (
-        Stage(("apt-get", *options, "update")),
-        Stage((*install, *step.packages)),
-        Stage(("/bin/sh", "-c", "apt-get clean; rm -rf /var/lib/apt/lists/*")),
-    )

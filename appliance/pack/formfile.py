@@ -51,6 +51,7 @@ class EnvVar:
 @dataclass(frozen=True)
 class Install:
     packages: tuple[str, ...]
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Copy:
 @dataclass(frozen=True)
 class Run:
     command: str
+    line: int = field(default=0, compare=False)
 
 
 Step = Install | Copy | Run

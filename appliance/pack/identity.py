@@ -17,22 +17,19 @@ from appliance.pack.formfile import Copy, Formfile, Install, Run
 _STEPS = {"install": Install, "copy": Copy, "run": Run}
 
 
-def as_document(formfile: Formfile, passwords: bool = False) -> dict[str, Any]:
-    """JSON members; without `passwords` no hash is in it."""
+def as_document(formfile: Formfile, whole: bool = False) -> dict[str, Any]:
+    """JSON members; `whole`, with the hashes of passwords and the steps' lines,
+    which are no part of what is built."""
     document = asdict(formfile)
     document["steps"] = [
-        {"step": type(step).__name__.lower(), **_step(step)} for step in formfile.steps
+        {"step": type(step).__name__.lower(), **asdict(step)} for step in formfile.steps
     ]
-    if not passwords:
+    if not whole:
+        for step in document["steps"]:
+            step.pop("line")
         for user in document["users"]:
             user["passwd_hash"] = None
     return document
-
-
-def _step(step: Install | Copy | Run) -> dict[str, Any]:
-    members = asdict(step)
-    members.pop("line", None)
-    return members
 
 
 def from_document(document: dict[str, Any]) -> Formfile:
@@ -43,24 +40,36 @@ def from_document(document: dict[str, Any]) -> Formfile:
     ]
     plain = TypeAdapter(Formfile).validate_python({**document, "steps": ()})
     packages = [
-        Install(tuple(s.packages)) if isinstance(s, Install) else s for s in steps
+        Install(tuple(s.packages), s.line) if isinstance(s, Install) else s
+        for s in steps
     ]
     return TypeAdapter(Formfile).validate_python(
         {**{k: getattr(plain, k) for k in document if k != "steps"}, "steps": packages}
     )
 
 
+def is_formfile(context: Path, path: Path) -> bool:
+    """The Formfile itself is never copied: it may hold passwords."""
+    return path == context / "Formfile"
+
+
 def entries(context: Path, source: str) -> list[tuple[str, bool, str]]:
     """Sorted (path, executable?, digest or link target) of what a COPY reads."""
-    start = context / source
-    if not start.is_dir() or start.is_symlink():
-        return [_entry(context, start)]
+    root = context.resolve()
+    start = root / source
     found = []
+    if start.is_symlink():  # what it leads to is copied, so that counts too
+        found.append(_entry(root, start))
+        start = start.resolve()
+    if not start.is_dir():
+        return [*found, _entry(root, start)]
     for folder, names, files in os.walk(start):
         for name in sorted(names + files):
             path = Path(folder, name)
+            if is_formfile(root, path):
+                continue
             if path.is_symlink() or not path.is_dir():
-                found.append(_entry(context, path))
+                found.append(_entry(root, path))
     return sorted(found)
 
 

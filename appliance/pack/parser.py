@@ -12,6 +12,7 @@ from typing import Any
 
 from appliance.pack import values
 from appliance.pack.formfile import Copy, Diagnostic, Formfile, Install, Model, Run
+from appliance.pack.identity import is_formfile
 from appliance.pack.lexer import Line, OpenQuote, Word, lines, words
 
 LONGEST = 1 << 20
@@ -136,14 +137,14 @@ def _install(state: _State, line: Line, found: list[Word]) -> None:
     for package in _some(found):
         if not re.fullmatch(r"[a-z0-9][a-z0-9+.:-]*", package):
             raise ValueError(f"{package} is not the name of a Debian package")
-    state.add("steps", Install(tuple(_some(found))))
+    state.add("steps", Install(tuple(_some(found)), line.number))
 
 
 @_directive("RUN")
 def _run(state: _State, line: Line, found: list[Word]) -> None:
     if not line.rest:
         raise ValueError("a shell command is needed")
-    state.add("steps", Run(line.rest))
+    state.add("steps", Run(line.rest, line.number))
 
 
 @_directive("SECRET")
@@ -264,6 +265,8 @@ def _must_be_inside(context: Path, source: str) -> None:
         raise ValueError(f"{source}: there is no such file in the context") from None
     if not path.is_relative_to(root):
         raise ValueError(f"{source}: a link leads out of the context folder")
+    if is_formfile(root, path):
+        raise ValueError(f"{source}: the Formfile may hold passwords and is not copied")
 
 
 def _error(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 from appliance.config import Settings
+from appliance.pack.build import sweep
 from appliance.service import Served, Service, State
 
 
@@ -12,6 +13,10 @@ class PackRuntime(Served):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._base = settings.base_dir / "debian-13" / "manifest.json"
+
+    def start(self) -> None:
+        """Take away what a crash left of builds."""
+        sweep(self._settings)
 
     def status(self) -> tuple[State, str]:
         if not self._base.exists():

@@ -103,7 +103,7 @@ def test_a_clear_password_is_hashed_at_once() -> None:
     formfile = check(text).formfile
     assert formfile is not None
     assert (formfile.users[0].passwd_hash or "").startswith("$")
-    assert "hunter2" not in json.dumps(as_document(formfile, passwords=True))
+    assert "hunter2" not in json.dumps(as_document(formfile, whole=True))
 
 
 def test_build_id_follows_the_content_but_not_the_password(tmp_path: Path) -> None:

@@ -1,0 +1,197 @@
+"""Where layers are kept: who uses one, who makes one, what a crash left.
+
+A layer is a folder named by its key, with a note beside it (title, bytes; its time
+is the last use). Who builds on a layer holds a shared lock on its folder; who makes
+one holds the lock of its key. Locks go with their process, so nothing stays locked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from appliance.pack.limits import BuildError
+
+DRAFT, OLD, SCRATCH = ".new", ".old", "scratch-"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A layer or an image; `used` is when a build or a deployment last took it."""
+
+    kind: Literal["layer", "image"]
+    key: str
+    title: str
+    bytes: int
+    used: float
+    path: Path
+
+
+class Store:
+    """The layers below `folder`, whose content belongs to `owner` on."""
+
+    def __init__(self, folder: Path, owner: int) -> None:
+        self.folder = folder
+        self._locks = folder.with_name("locks")
+        self._owner = owner
+        for path in (folder, self._locks):
+            path.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o711)
+
+    def hold(self, key: str) -> int | None:
+        """A descriptor that keeps the layer from being collected, until closed."""
+        path = self.folder / key
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return None
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if _is(path, descriptor):
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self._note(key))
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    @contextmanager
+    def making(self, key: str, cancelled: Callable[[], bool]) -> Iterator[None]:
+        """Only one makes a layer or image of this key; the others wait."""
+        pause = threading.Event()
+        with (self._locks / key[:3]).open("w") as lock:
+            while not _lock(lock.fileno()):
+                if cancelled():
+                    raise BuildError("was canceled")
+                pause.wait(0.1)
+            yield
+
+    @contextmanager
+    def draft(self, key: str, title: str) -> Iterator[Path]:
+        """A new folder that becomes the layer when the block ends well."""
+        path = self.folder / f"{key}{DRAFT}"
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+        self.give(path)
+        try:
+            yield path
+            done = self.folder / key
+            size = allocated(path)
+            self._note(key).write_text(json.dumps({"title": title, "bytes": size}))
+            if done.exists():
+                done.rename(self.folder / f"{key}-{os.getpid()}{OLD}")
+            path.rename(done)
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+        self._drop_old()
+
+    def give(self, path: Path) -> None:
+        os.chown(path, self._owner, self._owner)
+        path.chmod(0o755)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder for what a step needs besides its layer."""
+        prefix = f"{SCRATCH}{os.getpid()}-"
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=prefix) as name:
+            folder = Path(name)
+            folder.chmod(0o711)
+            yield folder
+
+    def layers(self) -> list[Item]:
+        found = []
+        for path in self.folder.iterdir():
+            if path.suffix or path.name.startswith(SCRATCH) or not path.is_dir():
+                continue
+            note = self._note(path.name)
+            try:
+                about = json.loads(note.read_text())
+                used = note.stat().st_mtime
+            except (OSError, ValueError):
+                about, used = {"title": "", "bytes": allocated(path)}, 0.0
+            found.append(
+                Item("layer", path.name, about["title"], about["bytes"], used, path)
+            )
+        return found
+
+    def remove(self, key: str) -> bool:
+        """Take a layer away, unless a build stands on it."""
+        path = self.folder / key
+        with _alone(path) as mine:
+            if mine:
+                path.rename(path.with_name(f"{key}-{os.getpid()}{OLD}"))
+        if mine:
+            self._note(key).unlink(missing_ok=True)
+            self._drop_old()
+        return mine
+
+    def sweep(self) -> None:
+        """Take away what builders left that died."""
+        for path in self.folder.glob(f"*{DRAFT}"):
+            with (self._locks / path.name[:3]).open("w") as lock:
+                if _lock(lock.fileno()):
+                    shutil.rmtree(path, ignore_errors=True)
+        for path in self.folder.glob(f"{SCRATCH}*"):
+            if not Path("/proc", path.name.split("-")[1]).exists():
+                shutil.rmtree(path, ignore_errors=True)
+        for note in self.folder.glob("*.json"):
+            if not note.with_suffix("").exists():
+                with (self._locks / note.name[:3]).open("w") as lock:
+                    if _lock(lock.fileno()) and not note.with_suffix("").exists():
+                        note.unlink(missing_ok=True)
+        self._drop_old()
+
+    def _drop_old(self) -> None:
+        for path in self.folder.glob(f"*{OLD}"):
+            with _alone(path) as mine:
+                if mine:
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def _note(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+
+def allocated(path: Path) -> int:
+    """Bytes that a folder or file takes on the disk."""
+    done = subprocess.run(
+        ["du", "-s", "-B1", str(path)], capture_output=True, text=True, check=False
+    )
+    return int(done.stdout.split()[0]) if done.stdout else 0
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """Whether nobody holds the folder; then nobody can take it meanwhile."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        yield _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    try:
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,114 @@
+"""Builds in folders of their own, on the guest base; what they leave is looked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import psutil
+import pytest
+
+from appliance import pack
+from appliance.pack import cgroup
+
+BASE = Path(os.environ.get("FORMATION_TEST_BASE", "/var/lib/formation/base/debian-13"))
+START_ID = 1_700_000_000  # nobody else's, so that its processes are ours
+END = 'ENTRYPOINT ["/bin/true"]\n'
+
+
+def until(found: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait for a condition, or fail saying what was waited for."""
+    pause = threading.Event()
+    for _ in range(int(seconds * 20)):
+        if found():
+            return
+        pause.wait(0.05)
+    pytest.fail(f"{what}: not within {seconds} s")
+
+
+@dataclass
+class Bench:
+    """A place to build in; `lines` is the log of the last build."""
+
+    folder: Path
+    limits: pack.BuildLimits = pack.BuildLimits(seconds=240)
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def layers(self) -> Path:
+        return self.folder / "data/pack/layers"
+
+    def request(self, text: str, context: Path | None = None) -> pack.BuildRequest:
+        checked = pack.check(f"NAME t\n{text}\n{END}", context)
+        formfile = checked.formfile
+        assert formfile is not None, checked.diagnostics
+        return pack.BuildRequest(
+            formfile=formfile,
+            context=context,
+            build_id=pack.build_id(formfile, formfile.base, context),
+            base_dir=BASE,
+            data_dir=self.folder / "data",
+            images_dir=self.folder / "data/images",
+            limits=self.limits,
+            start_id=START_ID,
+            block=IPv4Network("198.18.254.0/24"),
+        )
+
+    def build(
+        self,
+        text: str,
+        context: Path | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+        **limits: float,
+    ) -> pack.BuiltImage:
+        self.lines.clear()
+        request = self.request(text, context)
+        request = replace(request, limits=replace(self.limits, **limits))
+        return pack.build(request, self.lines.append, cancelled)
+
+    def refusal(self, text: str, **limits: float) -> str:
+        """The sentence that a build fails with; afterwards nothing is left."""
+        with pytest.raises(pack.BuildError) as raised:
+            self.build(text, **limits)
+        self.must_be_clean()
+        return raised.value.detail
+
+    def left(self) -> list[str]:
+        """Processes, mounts, networks, groups and half layers of our builds."""
+        found = [str(p) for p in self.layers.glob("*") if not whole(p)]
+        for process in psutil.process_iter(["pid", "uids", "cmdline"]):
+            uids = process.info["uids"]
+            if uids and START_ID <= uids.effective < START_ID + 65536:
+                found.append(f"process {process.info}")
+        mounts = Path("/proc/self/mounts").read_text()
+        found += [m for m in mounts.splitlines() if str(self.folder) in m]
+        found += [str(p) for p in Path("/sys/class/net").glob("fbuild*")]
+        tables = ["nft", "list", "tables"]
+        listed = subprocess.run(tables, capture_output=True, text=True).stdout
+        found += [t for t in listed.splitlines() if "formation_build_" in t]
+        for parent in (cgroup.ROOT, *(cgroup.ROOT / n for n in cgroup.CONTROLLERS)):
+            found += [str(p) for p in parent.glob(f"{cgroup.NAME}/*-*")]
+        return found
+
+    def must_be_clean(self) -> None:
+        assert self.left() == []
+
+
+def whole(path: Path) -> bool:
+    """A layer or its note, and nothing of a build that did not end."""
+    return len(path.name.split(".")[0]) == 64 and path.suffix in ("", ".json")
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    folder = Path(tempfile.mkdtemp(prefix="formation-pack-", dir="/var/tmp"))
+    folder.chmod(0o711)  # a build's user must reach its layers
+    yield Bench(folder)
+    shutil.rmtree(folder)
