@@ -347,8 +347,8 @@ def _told(step: Step, error: Exception) -> Problem:
     if full or "disk is full" in str(error):
         return Unavailable(
             "disk-full",
-            f"{step.title}: the disk is full. Delete instances or images that are not "
-            "needed (form pack gc), then try again.",
+            f"{step.title}: the disk is full. Delete instances that are not "
+            "needed, then try again.",
             retry_after=60,
         )
     return Problem(

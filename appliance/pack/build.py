@@ -167,6 +167,9 @@ def implied(formfile: Formfile) -> list[Step]:
     return [Install(tuple(wanted))] if wanted else []
 
 
+SYSTEMD = Install(("systemd-sysv", "udev", "dbus"))  # what setup-systemd needs
+
+
 @dataclass
 class _Builder:
     _request: BuildRequest
@@ -197,6 +200,9 @@ class _Builder:
         for number, step in enumerate(steps):
             progress(number / (len(steps) + 1))
             self._step(step)
+        if self._has_systemd():
+            self._log("what is installed needs systemd, which becomes the guest's init")
+            self._step(SYSTEMD)
         progress(len(steps) / (len(steps) + 1))
         return self._image()
 
@@ -247,6 +253,12 @@ class _Builder:
         self._held.append(held)
         self._lowers.insert(0, str(self._store.folder / self._key))
         return True
+
+    def _has_systemd(self) -> bool:
+        """Whether a step, or what it depends on, brought systemd."""
+        return any(
+            (Path(layer) / "usr/lib/systemd/systemd").exists() for layer in self._lowers
+        )
 
     def _next_key(self, step: Step) -> str:
         reads: object = ""

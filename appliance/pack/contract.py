@@ -45,10 +45,7 @@ def setup_script(formfile: Formfile) -> str:
     lines.append(
         f"id {formfile.runas} >/dev/null 2>&1 || useradd -r -M {formfile.runas}"
     )
-    lines.append(
-        "if [ -x /lib/systemd/systemd ] && [ -e /sbin/init ]; "
-        "then echo systemd; else echo formation; fi > /etc/formation/init"
-    )
+    lines.append("[ ! -x /lib/systemd/systemd ] || /usr/lib/formation/setup-systemd")
     if any(user.disable_root for user in formfile.users):
         lines.append("passwd -q -l root; usermod -s /usr/sbin/nologin root")
     return "\n".join(lines)

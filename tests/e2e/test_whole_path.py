@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -172,6 +173,19 @@ def test_an_entrypoint_that_dies_is_told_with_its_log(
     assert "keeps ending" in said
     assert "my end" in said
     assert "doomed" not in node.form("vmm", "list")
+
+
+def test_an_agent_that_needs_systemd_gets_it(node: Node, tmp_path: Path) -> None:
+    (tmp_path / "Formfile").write_text(
+        "NAME heavy\nINSTALL systemd python3\nHEALTHCHECK /init\nENTRYPOINT cd /tmp;"
+        "cat /proc/1/comm > init; exec python3 -m http.server 8000\n"
+    )
+    assert "becomes the guest's init" in node.form("deploy", str(tmp_path))
+    line = next(x for x in node.form("vmm", "list").splitlines() if "heavy" in x)
+    instance, address = line.split()[0], line.split()[4]
+    assert httpx.get(f"http://{address}:8000/init").text == "systemd\n"
+    node.form("vmm", "stop", instance)
+    node.form("vmm", "delete", instance)
 
 
 def test_the_whole_node_stops_and_comes_back(node: Node) -> None:
