@@ -13,9 +13,9 @@ from appliance.service import Check, Verdict, plugins, services
 
 
 def kvm(settings: Settings) -> Verdict:
-    from appliance.vmm.probe import accelerator
+    from appliance import vmm
 
-    if accelerator(settings) == "kvm":
+    if vmm.accelerator(settings) == "kvm":
         return Verdict(True, "KVM works: a guest was booted with it")
     return Verdict(
         True,

@@ -29,9 +29,6 @@ from appliance.config import settings
 from appliance.market.names import next_version
 from appliance.operations import Kind, Run, Step
 from appliance.problems import Conflict, Invalid, Problem
-from appliance.vmm.health import probe_health
-from appliance.vmm.probe import accelerator
-from appliance.vmm.room import check_capacity
 
 PROBE_S = 0.15
 ENDED, ENDS = "agent: exited with status", 4
@@ -222,7 +219,7 @@ def place(run: Run) -> None:
     with _placing:
         record = state.find("instance", run.id)
         if record is None:
-            check_capacity(formfile.memory_mib, formfile.vcpu, formfile.disk_gib)
+            vmm.check_capacity(formfile.memory_mib, formfile.vcpu, formfile.disk_gib)
             taken = {r.body["address"] for r in state.select("instance")}
             address = formnet.free_address(network.block, taken)
             body = _instance_body(run, formfile, address)
@@ -275,7 +272,7 @@ def _spec(
         address=address,
         prefix=network.block.prefixlen,
         gateway=network.gateway,
-        accelerator=accelerator(config),
+        accelerator=vmm.accelerator(config),
         cmdline=vmm.kernel_arguments(base_dir(formfile)),
         volumes=tuple(
             (f"volume{n}", volumes / f"{path.strip('/').replace('/', '=')}.raw")
@@ -324,7 +321,7 @@ def healthy(run: Run) -> None:
     pause, began, why, shown = threading.Event(), clock.now(), "", 0
     while clock.now() - began < limit:
         run.check()
-        ok, why = probe_health(body["address"], body["port"], body["health_path"])
+        ok, why = vmm.probe_health(body["address"], body["port"], body["health_path"])
         _body(instance)
         lines = vmm.console_tail(instance, 500)
         for line in lines[shown:]:

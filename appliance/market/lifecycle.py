@@ -8,7 +8,6 @@ from appliance import clock, events, state, vmm
 from appliance.config import settings
 from appliance.operations import Kind, Run, Step
 from appliance.problems import NotFound, Problem
-from appliance.vmm.health import probe_health
 
 
 def _record(run: Run) -> state.Record:
@@ -47,7 +46,7 @@ def _await_health(run: Run, record: state.Record) -> None:
     body, pause, began = record.body, threading.Event(), clock.now()
     why = ""
     while clock.now() - began < settings().vmm.boot_timeout_s:
-        ok, why = probe_health(body["address"], body["port"], body["health_path"])
+        ok, why = vmm.probe_health(body["address"], body["port"], body["health_path"])
         if ok:
             state.change("instance", record.id, state="healthy", reason="")
             return

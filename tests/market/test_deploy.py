@@ -95,9 +95,9 @@ def world(
     ):
         monkeypatch.setattr(vmm, name, made.do(name, new))
     monkeypatch.setattr(vmm, "kernel_arguments", lambda base: "quiet")
-    monkeypatch.setattr(deploy, "accelerator", lambda config: "tcg")
-    monkeypatch.setattr(deploy, "check_capacity", lambda *of: None)
-    monkeypatch.setattr(deploy, "probe_health", lambda *of: (True, ""))
+    monkeypatch.setattr(vmm, "accelerator", lambda config: "tcg")
+    monkeypatch.setattr(vmm, "check_capacity", lambda *of: None)
+    monkeypatch.setattr(vmm, "probe_health", lambda *of: (True, ""))
     return made
 
 
@@ -215,7 +215,7 @@ def test_an_entrypoint_that_keeps_ending_is_told_with_its_log(
     lines = ["agent: no such module"] + ["agent: exited with status 1"] * 4
     monkeypatch.setattr(vmm, "console_tail", lambda *of: lines)
     monkeypatch.setattr(vmm, "domain_state", lambda instance: "running")
-    monkeypatch.setattr(deploy, "probe_health", lambda *of: (False, "refused"))
+    monkeypatch.setattr(vmm, "probe_health", lambda *of: (False, "refused"))
     detail = json.loads(world.deploy().error or "{}")["detail"]
     assert "keeps ending: agent: no such module" in detail
 
@@ -228,7 +228,7 @@ def test_a_deletion_in_the_middle_ends_the_deployment(
             state.remove("instance", record.id)
         return True, ""
 
-    monkeypatch.setattr(deploy, "probe_health", gone)
+    monkeypatch.setattr(vmm, "probe_health", gone)
     detail = json.loads(world.deploy().error or "{}")["detail"]
     assert "deleted meanwhile" in detail
     assert state.select("agent") == []
