@@ -19,6 +19,7 @@ from flask import g, redirect, request
 from appliance.admin import accounts
 from appliance.config import settings
 from appliance.problems import Problem
+from blueprints.ingress import socket_name
 
 View = TypeVar("View", bound=Callable[..., Any])
 COOKIE = "formation"
@@ -92,12 +93,9 @@ def _csrf_is(expected: str) -> bool:
 
 def by_socket() -> accounts.Account | None:
     """The operator, when root or the operators' group is at the CLI socket."""
-    link = request.environ.get("gunicorn.socket")
-    if not isinstance(link, socket.socket) or link.family != socket.AF_UNIX:
+    if socket_name(request.environ) != "cli.sock":
         return None
-    name = link.getsockname()
-    if not str(name).endswith("/cli.sock"):
-        return None
+    link = request.environ["gunicorn.socket"]
     _, uid, gid = struct.unpack(
         "3i", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     )
@@ -115,6 +113,5 @@ def _in_group(uid: int, gid: int) -> bool:
 
 
 def remote_address() -> str:
-    """The client's address as Caddy saw it; our sockets are Caddy's alone."""
-    forwarded = request.headers.get("X-Forwarded-For", "")
-    return forwarded.split(",")[-1].strip() or request.remote_addr or "local"
+    """The client's address: the peer's, or what Caddy saw (see `ingress`)."""
+    return request.remote_addr or "local"
