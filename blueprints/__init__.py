@@ -16,7 +16,7 @@ from appliance.admin import setup
 from appliance.config import settings
 from appliance.problems import Problem, Unavailable
 from appliance.service import plugins
-from blueprints.ingress import Ingress
+from blueprints.ingress import behind_caddy
 
 ROOMS = ("setup", "admin", "operations", "pack", "vmm", "market", "dns", "services")
 CSP = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
@@ -42,7 +42,7 @@ def create_app() -> Flask:
     app.context_processor(context)
     app.template_filter("ago")(ago)
     app.template_filter("size")(size)
-    app.wsgi_app = Ingress(app.wsgi_app)  # type: ignore[method-assign]
+    vars(app)["wsgi_app"] = behind_caddy(app.wsgi_app)
     return app
 
 

@@ -27,15 +27,12 @@ def socket_name(environ: Mapping[str, Any]) -> str:
     return Path(str(link.getsockname())).name
 
 
-class Ingress:
-    """Client address and scheme as Caddy saw them, where the request is Caddy's."""
+def behind_caddy(plain: WSGIApplication) -> WSGIApplication:
+    """The app with client address and scheme as Caddy saw them, where it asks."""
+    proxied = ProxyFix(plain, x_for=1, x_proto=1)
 
-    def __init__(self, app: WSGIApplication) -> None:
-        self._plain = app
-        self._proxied = ProxyFix(app, x_for=1, x_proto=1)
-
-    def __call__(
-        self, environ: WSGIEnvironment, start: StartResponse
-    ) -> Iterable[bytes]:
+    def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         caddys = socket_name(environ) in FROM_CADDY
-        return (self._proxied if caddys else self._plain)(environ, start)
+        return (proxied if caddys else plain)(environ, start)
+
+    return app

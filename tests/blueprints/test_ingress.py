@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask, jsonify, request
 
-from blueprints.ingress import Ingress
+from blueprints.ingress import behind_caddy
 
 CLAIMS = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
 
@@ -18,7 +18,7 @@ CLAIMS = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
 @pytest.fixture
 def app() -> Flask:
     made = Flask(__name__)
-    made.wsgi_app = Ingress(made.wsgi_app)  # type: ignore[method-assign]
+    vars(made)["wsgi_app"] = behind_caddy(made.wsgi_app)
 
     @made.get("/")
     def said() -> Any:
