@@ -77,6 +77,24 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Page:
+    """A page that the navigation leads to.
+
+    `heading` is what it stands under there: empty for what people look at daily
+    (on a phone the bar at the bottom), else Network, Federation, Administration
+    or one of a plug-in's own. Lower ranks stand higher. `count`, where there is
+    one, says how many things the page lists.
+    """
+
+    path: str
+    title: str
+    heading: str = ""
+    rank: int = 50
+    role: str = "account"
+    count: Callable[[], int] | None = None
+
+
+@dataclass(frozen=True)
 class Service:
     """A service's declaration."""
 
@@ -89,7 +107,7 @@ class Service:
     depends: tuple[str, ...] = ()
     always: bool = False
     summary: str = ""
-    page: str | None = None
+    pages: tuple[Page, ...] = ()
     checks: Callable[[], tuple[Check, ...]] = tuple
     operations: str | None = None
 

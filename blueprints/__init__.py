@@ -18,7 +18,17 @@ from appliance.problems import Problem, Unavailable
 from appliance.service import plugins
 from blueprints.ingress import behind_caddy
 
-ROOMS = ("setup", "admin", "operations", "pack", "vmm", "market", "dns", "services")
+ROOMS = (
+    "setup",
+    "admin",
+    "operations",
+    "pack",
+    "vmm",
+    "market",
+    "dns",
+    "services",
+    "navigation",
+)
 CSP = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
 
 
@@ -40,6 +50,7 @@ def create_app() -> Flask:
     app.register_error_handler(OSError, show_disk)
     app.after_request(harden)
     app.context_processor(context)
+    app.context_processor(navigate)
     app.template_filter("ago")(ago)
     app.template_filter("size")(size)
     vars(app)["wsgi_app"] = behind_caddy(app.wsgi_app)
@@ -52,6 +63,12 @@ def open_databases() -> None:
 
 def context() -> dict[str, Any]:
     return {"csrf": g.get("csrf", ""), "account": g.get("account")}
+
+
+def navigate() -> dict[str, Any]:
+    from blueprints import navigation
+
+    return {"node_head": navigation.head, "navigation": navigation.groups}
 
 
 def ago(seconds: float | None) -> str:

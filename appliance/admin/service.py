@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.service import Served, Service
+from appliance.service import Page, Served, Service
 
 SERVICE = Service(
     name="admin",
@@ -13,4 +13,8 @@ SERVICE = Service(
     section="admin",
     always=True,
     summary="Pages, accounts and processes of this node.",
+    pages=(
+        Page("/", "Dashboard", rank=10),
+        Page("/services/", "Services", "Administration", rank=10),
+    ),
 )

@@ -9,7 +9,7 @@ from appliance.config import Settings
 from appliance.dns import apex
 from appliance.dns.server import DnsServer, resolvers
 from appliance.dns.zone import Named, Zone, make_zone
-from appliance.service import Service, State
+from appliance.service import Page, Service, State
 
 ROUND_S = 0.2
 
@@ -100,4 +100,5 @@ SERVICE = Service(
     section="dns",
     depends=("form-state",),
     summary="Answers for agents' names, and forwards others for local clients.",
+    pages=(Page("/dns/", "Names", "Network", rank=20),),
 )

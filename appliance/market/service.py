@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from appliance import state
 from appliance.market.engine import current
-from appliance.service import Served, Service
+from appliance.service import Page, Served, Service
 
 
 class MarketRuntime(Served):
@@ -21,4 +22,5 @@ SERVICE = Service(
     depends=("form-state",),
     summary="The catalogue of agents, and the gateway that calls them.",
     operations="appliance.market.kinds",
+    pages=(Page("/market/", "Agents", rank=20, count=lambda: state.count("agent")),),
 )

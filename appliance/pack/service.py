@@ -6,7 +6,7 @@ import shutil
 
 from appliance.config import Settings
 from appliance.pack.build import sweep
-from appliance.service import Served, Service, State
+from appliance.service import Page, Served, Service, State
 
 
 class PackRuntime(Served):
@@ -35,4 +35,5 @@ SERVICE = Service(
     section="pack",
     depends=("form-state",),
     summary="Builds images from Formfiles.",
+    pages=(Page("/pack/deploy", "Deploy", rank=40, role="developer"),),
 )

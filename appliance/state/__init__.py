@@ -3,6 +3,7 @@
 from appliance.state.client import (
     change,
     changed_marker,
+    count,
     find,
     open_state,
     own_node,
@@ -16,6 +17,7 @@ __all__ = [
     "Record",
     "change",
     "changed_marker",
+    "count",
     "find",
     "open_state",
     "own_node",

@@ -46,6 +46,11 @@ def select(kind: str, **equals: Any) -> list[Record]:
     return open_state(settings()).select(kind, equals)
 
 
+def count(kind: str) -> int:
+    """How many records of a kind there are."""
+    return open_state(settings()).count(kind)
+
+
 def changed_marker() -> int:
     """A number that changes when any record did."""
     return open_state(settings()).marker()

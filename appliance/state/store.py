@@ -76,6 +76,10 @@ class Reader:
         ).fetchall()
         return [_record(row) for row in rows]
 
+    def count(self, kind: str) -> int:
+        query = "select count(*) from record where kind=? and deleted=0"
+        return int(self.database.execute_sql(query, (kind,)).fetchone()[0])
+
     def marker(self) -> int:
         """A number that changes whenever another connection wrote."""
         return int(self.database.execute_sql("pragma data_version").fetchone()[0])

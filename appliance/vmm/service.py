@@ -10,7 +10,7 @@ from peewee import PeeweeException
 from appliance import state
 from appliance.config import Settings
 from appliance.problems import Problem
-from appliance.service import Service, State
+from appliance.service import Page, Service, State
 
 ROUND_S = 2.0
 log = structlog.get_logger()
@@ -91,4 +91,5 @@ SERVICE = Service(
     section="vmm",
     depends=("form-state", "formnet"),
     summary="Runs instances under libvirt and keeps them as they should be.",
+    pages=(Page("/vmm/", "Instances", rank=30, count=lambda: state.count("instance")),),
 )
