@@ -152,6 +152,9 @@ class AdminSettings(Section):
     """This node's own pages and processes."""
 
     events_kept: int = Field(5000, ge=100, description="Events kept.")
+    metrics_mib: int = Field(
+        256, ge=8, description="Size of the measurements, in MiB; the oldest go first."
+    )
     log_mib: int = Field(16, ge=1, description="Size at which a log is rotated.")
 
 

@@ -70,6 +70,9 @@ NODE: tuple[str, ...] = (
         task text not null, created real not null,
         primary key (caller, key));
     """,
+    """
+    create index task_ended on task (ended) where ended is not null;
+    """,
 )
 
 METRICS: tuple[str, ...] = (
@@ -78,6 +81,16 @@ METRICS: tuple[str, ...] = (
         subject text not null, metric text not null, time integer not null,
         value real not null, primary key (subject, metric, time)) without rowid;
     create index sample_time on sample (time);
+    """,
+    """
+    drop table sample;
+    create table series (
+        id integer primary key, subject text not null, metric text not null,
+        unique (subject, metric));
+    create table sample (
+        series integer not null, step integer not null, time integer not null,
+        value real not null, weight integer not null,
+        primary key (series, step, time)) without rowid;
     """,
 )
 

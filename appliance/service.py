@@ -110,6 +110,7 @@ class Service:
     pages: tuple[Page, ...] = ()
     checks: Callable[[], tuple[Check, ...]] = tuple
     operations: str | None = None
+    measures: str | None = None
 
 
 @dataclass(frozen=True)

@@ -22,5 +22,6 @@ SERVICE = Service(
     depends=("form-state",),
     summary="The catalogue of agents, and the gateway that calls them.",
     operations="appliance.market.kinds",
+    measures="appliance.market.measures",
     pages=(Page("/market/", "Agents", rank=20, count=lambda: state.count("agent")),),
 )

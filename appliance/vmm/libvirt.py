@@ -19,6 +19,12 @@ libvirt.registerErrorHandler(lambda context, error: None, None)
 _listener: Callable[[], None] | None = None
 GONE = (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE)
 KEEPALIVE_S = 5
+TRAFFIC = {
+    "net_in": ("net", "rx.bytes"),
+    "net_out": ("net", "tx.bytes"),
+    "disk_read": ("block", "rd.bytes"),
+    "disk_written": ("block", "wr.bytes"),
+}
 
 
 def on_change(listener: Callable[[], None]) -> None:
@@ -138,19 +144,35 @@ def states() -> dict[str, str]:
 
 
 def stats() -> dict[str, dict[str, float]]:
-    """CPU seconds, memory bytes, disk and network bytes of running instances."""
+    """What libvirt measures of each running instance; see `measured`."""
     prefix = domain_name("")
-    found: dict[str, dict[str, float]] = {}
     with connected() as connection:
-        for domain, values in connection.getAllDomainStats(0, 0):
-            name = domain.name()
-            if name.startswith(prefix) and domain.isActive():
-                found[name.removeprefix(prefix)] = {
-                    "cpu_s": values.get("cpu.time", 0) / 1e9,
-                    "memory": values.get("balloon.rss", 0) * 1024.0,
-                    "net_in": float(values.get("net.0.rx.bytes", 0)),
-                    "net_out": float(values.get("net.0.tx.bytes", 0)),
-                    "disk_read": float(values.get("block.0.rd.bytes", 0)),
-                    "disk_written": float(values.get("block.0.wr.bytes", 0)),
-                }
+        found = connection.getAllDomainStats(
+            0, libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING
+        )
+        return {
+            domain.name().removeprefix(prefix): measured(values)
+            for domain, values in found
+            if domain.name().startswith(prefix)
+        }
+
+
+def measured(values: dict[str, int]) -> dict[str, float]:
+    """From libvirt's names: `cpu` in 100 CPU seconds of each vCPU, `memory` of the
+    VM's process, `net_*` and `disk_*` over all its interfaces and disks, in bytes.
+    What libvirt does not say is left out."""
+    found: dict[str, float] = {}
+    if "cpu.time" in values:
+        vcpus = values.get("vcpu.current") or 1
+        found["cpu"] = values["cpu.time"] / 1e9 * 100 / vcpus
+    if "balloon.rss" in values:
+        found["memory"] = values["balloon.rss"] * 1024.0
+    for metric, (group, name) in TRAFFIC.items():
+        each = [
+            values[key]
+            for number in range(values.get(f"{group}.count", 0))
+            if (key := f"{group}.{number}.{name}") in values
+        ]
+        if each:
+            found[metric] = float(sum(each))
     return found

@@ -58,3 +58,36 @@ def test_an_absent_libvirtd_is_an_engine_that_is_gone(
 
 def test_other_errors_are_not() -> None:
     assert bindings.VIR_FROM_QEMU not in libvirt.GONE
+
+
+def test_stats_of_running_domains_only(driver: None) -> None:
+    libvirt.define(XML)
+    assert libvirt.stats() == {}
+    libvirt.start("one")
+    assert list(libvirt.stats()) == ["one"]
+    libvirt.undefine("one")
+
+
+def test_what_libvirt_does_not_say_is_left_out() -> None:
+    assert libvirt.measured({"state.state": 1}) == {}
+
+
+def test_measures_are_those_of_all_disks_and_interfaces() -> None:
+    values = {
+        "cpu.time": 8_000_000_000,
+        "vcpu.current": 2,
+        "balloon.rss": 2048,
+        "net.count": 1,
+        "net.0.rx.bytes": 7,
+        "block.count": 2,
+        "block.0.rd.bytes": 1,
+        "block.0.wr.bytes": 2,
+        "block.1.rd.bytes": 10,
+    }
+    assert libvirt.measured(values) == {
+        "cpu": 400.0,
+        "memory": 2048 * 1024.0,
+        "net_in": 7.0,
+        "disk_read": 11.0,
+        "disk_written": 2.0,
+    }
