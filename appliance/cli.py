@@ -253,7 +253,8 @@ def logs(process: str, on: bool, lines: int) -> None:
 def show(diagnostics: Any) -> None:
     for item in diagnostics:
         where = f"{item.line}:{item.column}"
-        click.echo(f"{where} {item.level}: {item.message}. {item.hint}", err=True)
+        text = f"{where} {item.level}: {item.message}. {item.hint}"
+        click.echo(text.rstrip(), err=True)
 
 
 @main.command()
@@ -287,15 +288,10 @@ def pack() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @plain_errors
 def pack_check(file: Path, as_json: bool) -> None:
-    """Check a Formfile; status 1 when it has errors."""
-    from appliance.pack import check, diagnostics_json
-    from appliance.problems import Problem
+    """Check a Formfile, or that of a folder; status 1 when it has errors."""
+    from appliance.pack import check_file, diagnostics_json
 
-    try:
-        text = file.read_bytes()
-    except OSError as error:
-        raise Problem("formfile-missing", f"{file}: {error.strerror}") from None
-    checked = check(text, file.parent)
+    checked = check_file(file)
     if as_json:
         click.echo(diagnostics_json(checked.diagnostics))
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, redirect, render_template, request
@@ -90,7 +89,7 @@ def submit() -> str:
         if checked.formfile is None:
             first = next(d for d in checked.diagnostics if d.level == "error")
             raise Invalid(f"{first.message}; line {first.line}, column {first.column}")
-        text = hash_passwords(text)
+        text = pack.conceal(text)
     return operations.submit(
         "deploy",
         title="Deploying an agent",
@@ -103,13 +102,3 @@ def submit() -> str:
         },
         account=g.account.id,
     )
-
-
-def hash_passwords(text: str) -> str:
-    """Clear passwords of USER lines replaced by their hashes, before storing."""
-
-    def replaced(match: re.Match[str]) -> str:
-        return match[1] + pack.hash_password(match[2].strip("\"'"))
-
-    pattern = r"(^\s*USER\b.*?\bpasswd[:=])(\"[^\"]*\"|'[^']*'|\S+)"
-    return re.sub(pattern, replaced, text, flags=re.MULTILINE)

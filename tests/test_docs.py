@@ -8,7 +8,7 @@ import click
 
 from appliance.cli import main
 from appliance.config import Settings
-from appliance.pack.parser import _DIRECTIVES
+from appliance.pack.directives import DIRECTIVES
 from appliance.service import services
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -21,7 +21,7 @@ def test_every_service_is_in_the_architecture() -> None:
 
 def test_every_directive_has_its_row() -> None:
     text = (DOCS / "formfile.md").read_text()
-    assert [name for name in _DIRECTIVES if f"| `{name}` |" not in text] == []
+    assert [name for name in DIRECTIVES if f"| `{name}` |" not in text] == []
 
 
 def test_every_command_and_section_is_in_operations() -> None:

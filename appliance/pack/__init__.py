@@ -9,10 +9,11 @@ from appliance.pack.build import (
     request,
     sweep,
 )
+from appliance.pack.files import check_file
 from appliance.pack.formfile import Diagnostic, Formfile
 from appliance.pack.identity import as_document, build_id, from_document
 from appliance.pack.limits import BuildError, BuildLimits
-from appliance.pack.parser import Checked, check, diagnostics_json
+from appliance.pack.parser import Checked, check, conceal, diagnostics_json
 from appliance.pack.passwd import hash_password
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "build",
     "build_id",
     "check",
+    "check_file",
+    "conceal",
     "diagnostics_json",
     "from_document",
     "hash_password",

@@ -81,7 +81,8 @@ class Port:
 
 @dataclass(frozen=True)
 class VanityDomain:
-    """`HOST[/PATH][=PORT][@AUDIENCE]`; `port` None is the first EXPOSEd."""
+    """`HOST[/PATH][=PORT][@AUDIENCE]`; `port` is the first EXPOSEd TCP port by
+    default, which the parser fills in."""
 
     host: str
     path: str = "/"
@@ -142,5 +143,5 @@ class Formfile:
 
     @property
     def agent_port(self) -> int:
-        """Where the agent answers tasks: the first EXPOSEd port."""
-        return self.expose[0].number
+        """Where the agent answers tasks: the first EXPOSEd TCP port."""
+        return next(port.number for port in self.expose if port.protocol == "tcp")

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from shlex import quote
 
-from appliance.pack import values
-from appliance.pack.formfile import Copy, Diagnostic, Formfile, Install, Model, Run
-from appliance.pack.identity import is_formfile
-from appliance.pack.lexer import Line, OpenQuote, Word, lines, words
+from appliance.pack.directives import ALIASES, DIRECTIVES, ONCE, REST
+from appliance.pack.draft import START, Draft
+from appliance.pack.formfile import Diagnostic, Formfile
+from appliance.pack.lexer import Line, Place, Unclosed, lines, words
+from appliance.pack.passwd import hash_password
+from appliance.pack.rules import finish
+from appliance.pack.values import Wrong, shown
 
 LONGEST = 1 << 20
-ALIASES = {
-    "CPU": "VCPU",
-    "CORES": "VCPU",
-    "MEMORY": "MEM",
-    "MBS": "MEM",
-    "STORAGE": "DISK",
-}
-ONCE = frozenset(
-    {
-        *("NAME", "VERSION", "DESCRIPTION", "MODEL", "CATEGORY", "LICENSE", "FROM"),
-        *("VCPU", "MEM", "DISK", "WORKDIR", "RUNAS", "HEALTHCHECK", "ENTRYPOINT"),
-    }
-)
+SHIFTED = "\u00a0\u2007\u202f\u3000\ufeff\u200b"
 
 
 @dataclass(frozen=True)
@@ -38,241 +27,112 @@ class Checked:
     formfile: Formfile | None
     diagnostics: tuple[Diagnostic, ...]
 
-
-@dataclass
-class _State:
-    fields: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    def add(self, name: str, *items: Any) -> None:
-        self.fields[name] = (*self.fields.get(name, ()), *items)
-
-
-Directive = Callable[[_State, Line, list[Word]], None]
-_DIRECTIVES: dict[str, Directive] = {}
-_REST = frozenset({"DESCRIPTION", "RUN", "ENTRYPOINT"})
-
-
-def _directive(name: str) -> Callable[[Directive], Directive]:
-    def add(function: Directive) -> Directive:
-        _DIRECTIVES[name] = function
-        return function
-
-    return add
-
-
-def _one(found: list[Word]) -> str:
-    if len(found) != 1:
-        raise ValueError(f"one argument is needed, {len(found)} are given")
-    return found[0].text
-
-
-def _some(found: list[Word]) -> list[str]:
-    if not found:
-        raise ValueError("at least one argument is needed")
-    return [word.text for word in found]
-
-
-@_directive("NAME")
-def _name(state: _State, line: Line, found: list[Word]) -> None:
-    text = _one(found)
-    name = values.label(text)
-    if not name:
-        raise ValueError(f"{text}: no letter or digit is left of it")
-    if name != text:
-        state.warnings.append(f"the name becomes {name}")
-    state.fields["name"] = name
-
-
-@_directive("MODEL")
-def _model(state: _State, line: Line, found: list[Word]) -> None:
-    kind, _, id_ = _one(found).partition(":")
-    if kind not in ("required", "preferred") or not id_:
-        raise ValueError("required:ID or preferred:ID is needed")
-    state.fields["model"] = Model(id_, kind == "required")
-
-
-@_directive("TAGS")
-def _tags(state: _State, line: Line, found: list[Word]) -> None:
-    state.add("tags", *(word.lower() for word in _some(found)))
-    if len(state.fields["tags"]) > 16:
-        raise ValueError("at most 16 tags")
-
-
-@_directive("CATEGORY")
-def _category(state: _State, line: Line, found: list[Word]) -> None:
-    text = _one(found)
-    if text not in values.CATEGORIES:
-        raise ValueError(f"{text}: one of {', '.join(values.CATEGORIES)}")
-    state.fields["category"] = text
-
-
-@_directive("PRICE")
-def _price(state: _State, line: Line, found: list[Word]) -> None:
-    if len(found) != 2:
-        raise ValueError("what is paid for and a number: PRICE call 2")
-    state.add("prices", values.price(found[0].text, found[1].text))
-
-
-@_directive("FROM")
-def _from(state: _State, line: Line, found: list[Word]) -> None:
-    text = _one(found)
-    if text not in ("debian:13", "debian:12"):
-        raise ValueError(f"{text}: debian:13 or debian:12")
-    state.fields["base"] = text
-
-
-@_directive("COPY")
-def _copy(state: _State, line: Line, found: list[Word]) -> None:
-    if len(found) != 2:
-        raise ValueError("what and where to: COPY ./agent.py /app/agent.py")
-    target = found[1].text
-    values.absolute(target.rstrip("/") or "/")
-    source = values.context_path(found[0].text)
-    state.add("steps", Copy(source, target, line.number))
-
-
-@_directive("INSTALL")
-def _install(state: _State, line: Line, found: list[Word]) -> None:
-    for package in _some(found):
-        if not re.fullmatch(r"[a-z0-9][a-z0-9+.:-]*", package):
-            raise ValueError(f"{package} is not the name of a Debian package")
-    state.add("steps", Install(tuple(_some(found)), line.number))
-
-
-@_directive("RUN")
-def _run(state: _State, line: Line, found: list[Word]) -> None:
-    if not line.rest:
-        raise ValueError("a shell command is needed")
-    state.add("steps", Run(line.rest, line.number))
-
-
-@_directive("SECRET")
-def _secret(state: _State, line: Line, found: list[Word]) -> None:
-    for name in _some(found):
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise ValueError(f"{name}: letters, digits and _ only")
-    state.add("secrets", *_some(found))
-
-
-@_directive("RUNAS")
-def _runas(state: _State, line: Line, found: list[Word]) -> None:
-    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", _one(found)):
-        raise ValueError(f"{_one(found)}: a-z, 0-9, _ and - only, at most 32")
-    state.fields["runas"] = _one(found)
-
-
-@_directive("HEALTHCHECK")
-def _healthcheck(state: _State, line: Line, found: list[Word]) -> None:
-    if not re.fullmatch(r"/[!-~]*", _one(found)):
-        raise ValueError(f"{_one(found)}: a path that begins with / is needed")
-    state.fields["healthcheck"] = _one(found)
-
-
-def _simple(name: str, key: str, convert: Callable[[str], Any]) -> None:
-    def read(state: _State, line: Line, found: list[Word]) -> None:
-        state.fields[key] = convert(_one(found))
-
-    _DIRECTIVES[name] = read
-
-
-def _many(name: str, key: str, convert: Callable[[str], Any]) -> None:
-    def read(state: _State, line: Line, found: list[Word]) -> None:
-        state.add(key, *(convert(text) for text in _some(found)))
-
-    _DIRECTIVES[name] = read
-
-
-_simple("VERSION", "version", values.version)
-_simple("LICENSE", "license", str)
-_simple("WORKDIR", "workdir", values.absolute)
-_simple("VCPU", "vcpu", lambda t: values.number(t, 1, 128, ""))
-_simple(
-    "MEM", "memory_mib", lambda t: values.number(t, 512, 256000, " (MiB)", M=1, G=1024)
-)
-_simple("DISK", "disk_gib", lambda t: values.number(t, 5, 65535, " (GiB)", G=1, T=1024))
-_many("EXPOSE", "expose", values.port)
-_many("VOLUME", "volumes", values.absolute)
-_many("DOMAINS", "domains", values.domain)
-_many("GPU", "gpus", values.gpu)
-_DIRECTIVES["DESCRIPTION"] = lambda s, li, w: s.fields.update(description=li.rest)
-_DIRECTIVES["USER"] = lambda s, li, w: s.add("users", values.user(_some(w)))
-_DIRECTIVES["ENV"] = lambda s, li, w: s.add("env", values.env(_some(w)))
-_DIRECTIVES["ENTRYPOINT"] = lambda s, li, w: s.fields.update(
-    entrypoint=values.entrypoint(li.rest)
-)
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        return tuple(d for d in self.diagnostics if d.level == "error")
 
 
 def check(text: str | bytes, context: Path | None = None) -> Checked:
     """Parse; with a context, also that every COPY finds its source inside it."""
-    if isinstance(text, bytes):
-        try:
-            text = text.decode()
-        except UnicodeDecodeError as error:
-            at = error.object[: error.start].count(b"\n") + 1
-            return Checked(None, (_error(at, 1, "", "utf-8", "not UTF-8 text"),))
-    if len(text) > LONGEST or "\0" in text:
-        return Checked(None, (_error(1, 1, "", "text", "not a text below 1 MiB"),))
-    state, seen = _State(), set[str]()
-    found: list[Diagnostic] = []
-    for line in lines(text):
-        found += _read(state, line, seen, context)
-    for name in ("NAME", "ENTRYPOINT"):
-        if name not in seen:
-            found.append(_error(1, 1, name, "required", f"{name} is missing"))
-    found.sort(key=lambda item: (item.line, item.column))
+    refused = _refusal(text)
+    if refused:
+        return Checked(None, (refused,))
+    draft = Draft(context)
+    for line in lines(decoded(text)):
+        _read(draft, line)
+    finish(draft)
+    found = tuple(sorted(draft.found, key=lambda d: (d.line, d.column)))
     failed = any(item.level == "error" for item in found)
-    return Checked(None if failed else Formfile(**state.fields), tuple(found))
+    return Checked(None if failed else Formfile(**draft.fields), found)
 
 
-def _read(
-    state: _State, line: Line, seen: set[str], context: Path | None
-) -> list[Diagnostic]:
-    name = ALIASES.get(line.directive, line.directive)
-    if name not in _DIRECTIVES:
-        near = get_close_matches(line.directive.upper(), [*_DIRECTIVES, *ALIASES], 1)
-        hint = f"Did you mean {near[0]}?" if near else "See the list of directives."
-        message = f"{line.directive[:40]} is not a directive"
-        return [
-            _error(line.number, line.column, line.directive, "known", message, hint)
-        ]
-    if name in seen and name in ONCE:
-        message = f"{name} may stand once"
-        return [_error(line.number, line.column, name, "once", message)]
-    seen.add(name)
+def decoded(text: str | bytes) -> str:
+    """The text without a byte order mark, which some editors write."""
+    if isinstance(text, bytes):
+        text = text.decode()
+    return text.removeprefix("\ufeff")
+
+
+def _refusal(text: str | bytes) -> Diagnostic | None:
+    """Why this is no text to read at all."""
     try:
-        found = [] if name in _REST else words(line)
-        _DIRECTIVES[name](state, line, found)
-        if name == "COPY" and context is not None:
-            _must_be_inside(context, found[0].text)
-    except OpenQuote as error:
-        return [_error(line.number, error.column, name, "quotes", str(error))]
-    except ValueError as error:
-        message = f"{name} {error}"
-        return [_error(line.number, line.rest_column, name, "value", message)]
-    warnings, state.warnings = state.warnings, []
-    return [
-        Diagnostic(line.number, line.rest_column, "warning", name, "changed", warning)
-        for warning in warnings
-    ]
+        raw = text.encode() if isinstance(text, str) else text
+        raw.decode()
+    except UnicodeError as error:
+        before = (
+            str(text)[: error.start] if isinstance(error, UnicodeEncodeError) else ""
+        )
+        if isinstance(error, UnicodeDecodeError):
+            before = error.object[: error.start].decode(errors="replace")
+        place = Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
+        return _whole(place, "utf-8", "this is not UTF-8 text", "Save it as UTF-8.")
+    if len(raw) > LONGEST:
+        text = f"{len(raw)} bytes are more than a Formfile's {LONGEST}"
+        return _whole(START, "size", text, "Files that it needs are for COPY.")
+    if b"\0" in raw:
+        before = raw[: raw.index(b"\0")].decode()
+        place = Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
+        hint = "Is this the Formfile? It is a text."
+        return _whole(place, "text", "a zero byte stands here", hint)
+    return None
 
 
-def _must_be_inside(context: Path, source: str) -> None:
-    root = context.resolve()
+def _whole(place: Place, rule: str, message: str, hint: str) -> Diagnostic:
+    return Diagnostic(place.line, place.column, "error", "", rule, message, hint)
+
+
+def _read(draft: Draft, line: Line) -> None:
+    draft.line = line
+    draft.directive = name = ALIASES.get(line.directive, line.directive)
+    for remark in line.remarks:
+        draft.warn(remark.place, "continuation", remark.message, remark.hint)
+    if name not in DIRECTIVES:
+        return _unknown(draft, line)
+    if name in draft.lines and name in ONCE:
+        text = f"{line.directive} may stand once; it stands in line {draft.lines[name]}"
+        return draft.error(draft.place(None), "once", text, "Remove one of the two.")
+    draft.lines.setdefault(name, line.number)
     try:
-        path = (root / source).resolve(strict=True)
-    except (OSError, RuntimeError):
-        raise ValueError(f"{source}: there is no such file in the context") from None
-    if not path.is_relative_to(root):
-        raise ValueError(f"{source}: a link leads out of the context folder")
-    if is_formfile(root, path):
-        raise ValueError(f"{source}: the Formfile may hold passwords and is not copied")
+        DIRECTIVES[name](draft, line, [] if name in REST else words(line))
+    except Unclosed as error:
+        text, hint = f"{line.directive}: {error}", "Close it on the same line."
+        draft.error(line.place(error.at), "quotes", text, hint)
+    except Wrong as wrong:
+        at = line.place(line.rest_at if line.rest else line.directive_at)
+        text = f"{line.directive} {wrong}"
+        draft.error(at, wrong.rule, text, wrong.hint)
+    return None
 
 
-def _error(
-    line: int, column: int, directive: str, rule: str, message: str, hint: str = ""
-) -> Diagnostic:
-    return Diagnostic(line, column, "error", directive, rule, message, hint)
+def _unknown(draft: Draft, line: Line) -> None:
+    typed = line.directive
+    if not typed:
+        return
+    draft.directive = shown(typed)
+    near = get_close_matches(typed[:40].upper(), [*DIRECTIVES, *ALIASES], 1)
+    hint = f"Did you mean {near[0]}?" if near else "docs/formfile.md lists them all."
+    if any(mark in typed for mark in SHIFTED):
+        hint = "It holds an unusual blank; write a plain one."
+    message = f"{shown(typed)} is not a directive"
+    draft.error(draft.place(None), "known", message, hint)
+
+
+def conceal(text: str) -> str:
+    """The text with hashes in place of the clear passwords of its USER lines;
+    of a text that `check` accepts."""
+    text = decoded(text)
+    changes: list[tuple[int, int, str]] = []
+    for line in lines(text):
+        if line.directive != "USER":
+            continue
+        for word in words(line):
+            if word.text.startswith(("passwd:", "passwd=")):
+                hashed = f"passwd:{quote(hash_password(word.text[7:]))}"
+                last = line.offset(word.end - 1) + 1
+                changes.append((line.offset(word.start), last, hashed))
+    for start, end, hashed in reversed(changes):
+        text = text[:start] + hashed + text[end:]
+    return text
 
 
 def diagnostics_json(diagnostics: tuple[Diagnostic, ...]) -> str:

@@ -22,7 +22,7 @@ def hash_password(text: str) -> str:
     if _HASHED.fullmatch(text):
         return text
     if not text or "\0" in text:
-        raise ValueError("passwd is empty; leave the field out for no password")
+        raise ValueError("passwd is empty")
     library = _library()
     for prefix in (b"$y$", b"$6$"):
         salt = library.crypt_gensalt(prefix, ctypes.c_ulong(0), None, 0)
