@@ -337,6 +337,65 @@ def pack_base(suite: str) -> None:
     os.execv(command[0], [*command, "--out", str(out)])  # noqa: S606
 
 
+@pack.command("images")
+@plain_errors
+def pack_images() -> None:
+    """List the images of this node: digest, size, of what, and who needs it."""
+    found = call("GET", "/api/v1/pack/images")
+    for item in found["images"]:
+        users = "; ".join(item["users"]) or ("unused" if item["unused"] else "in use")
+        title = item["title"] or "no registered version"
+        click.echo(f"{item['key'][:12]} {in_mb(item['bytes'])}  {title}  ({users})")
+    click.echo(
+        f"images and layers: {in_mb(found['kept'])} of {in_mb(found['bound'])}; "
+        f"nothing uses {in_mb(found['unused_bytes'])}"
+    )
+
+
+def in_mb(size: float) -> str:
+    return f"{size / 1e6:.0f} MB"
+
+
+@pack.command("collect")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--all", "everything", is_flag=True, help="All that nothing uses.")
+@plain_errors
+def pack_collect(dry_run: bool, everything: bool) -> None:
+    """Remove the oldest images and layers beyond pack.cache_gib."""
+    if not dry_run:
+        body = {"everything": everything}
+        follow(call("POST", "/api/v1/pack/collect", json=body)["id"])
+        return
+    mark, total = "unused" if everything else "over", 0
+    for kind in ("images", "layers"):
+        for item in call("GET", f"/api/v1/pack/{kind}")[kind]:
+            if item[mark]:
+                total += item["bytes"]
+                click.echo(
+                    f"{item['key'][:12]} {in_mb(item['bytes'])}  {item['title']}"
+                )
+    click.echo(f"{in_mb(total)} would be freed")
+
+
+@pack.command("image-delete")
+@click.argument("digest")
+@plain_errors
+def pack_image_delete(digest: str) -> None:
+    """Delete the image DIGEST (its beginning is enough), where nothing uses it."""
+    follow(call("DELETE", f"/api/v1/pack/images/{digest}")["id"])
+
+
+@main.command()
+@plain_errors
+def storage() -> None:
+    """Show what takes this node's disk, and what bounds it."""
+    found = call("GET", "/api/v1/admin/storage")
+    for item in found["parts"]:
+        click.echo(f"{item['title']:16} {in_mb(item['bytes']):>10}  {item['bound']}")
+    click.echo(f"{in_mb(found['free'])} of {in_mb(found['total'])} are free")
+    click.echo(f"form pack collect --all frees {in_mb(found['unused_bytes'])}")
+
+
 @main.group()
 def vmm() -> None:
     """Instances."""
@@ -360,6 +419,28 @@ def vmm_console(instance: str) -> None:
     """Print the end of an instance's console, its agent's output included."""
     for line in call("GET", f"/api/v1/vmm/instances/{instance}/console")["lines"]:
         click.echo(line)
+
+
+@vmm.command("volumes")
+@plain_errors
+def vmm_volumes() -> None:
+    """List volumes: agent, name, bytes taken, size, and who needs it."""
+    for item in call("GET", "/api/v1/vmm/volumes")["volumes"]:
+        users = "; ".join(item["users"]) or "unused"
+        click.echo(
+            f"{item['owner']}/{item['agent']} {item['name']:16} "
+            f"{in_mb(item['bytes']):>8} of {in_mb(item['size'])}  {users}"
+        )
+
+
+@vmm.command("volume-delete")
+@click.argument("agent")
+@click.argument("name")
+@plain_errors
+def vmm_volume_delete(agent: str, name: str) -> None:
+    """Delete the volume NAME of AGENT (OWNER/NAME) with all that is on it."""
+    name = name.strip("/").replace("/", "=")
+    follow(call("DELETE", f"/api/v1/vmm/volumes/{agent}/{name}")["id"])
 
 
 def _verb(name: str, method: str) -> None:

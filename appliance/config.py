@@ -155,6 +155,10 @@ class AdminSettings(Section):
     metrics_mib: int = Field(
         256, ge=8, description="Size of the measurements, in MiB; the oldest go first."
     )
+    audit_kept: int = Field(100_000, ge=1000, description="Lines of the audit log.")
+    operations_kept: int = Field(
+        1000, ge=10, description="Ended operations kept, for 30 days at most."
+    )
     log_mib: int = Field(16, ge=1, description="Size at which a log is rotated.")
 
 

@@ -14,6 +14,7 @@ from peewee import Model, SqliteDatabase
 from appliance.problems import Problem
 
 BUSY_TIMEOUT_S = 5
+JOURNAL_BYTES = 16 << 20  # a longer write-ahead log is cut after its checkpoint
 
 node = SqliteDatabase(None)
 metrics = SqliteDatabase(None)
@@ -50,6 +51,7 @@ def open_database(
             "synchronous": synchronous,
             "foreign_keys": 1,
             "busy_timeout": BUSY_TIMEOUT_S * 1000,
+            "journal_size_limit": JOURNAL_BYTES,
         },
         timeout=BUSY_TIMEOUT_S,
     )

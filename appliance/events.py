@@ -53,10 +53,10 @@ def lately(limit: int = 20) -> list[Event]:
     return list(Event.select().order_by(Event.id.desc()).limit(limit))
 
 
-def trim(keep: int) -> int:
-    """Drop all but the newest `keep` events; says how many went."""
-    oldest = Event.select(Event.id).order_by(Event.id.desc()).offset(keep).limit(1)
+def trim(keep: int, table: type[Event] | type[Audit] = Event) -> int:
+    """Drop all but the newest `keep` rows; says how many went."""
+    oldest = table.select(table.id).order_by(table.id.desc()).offset(keep).limit(1)
     first = oldest.scalar()
     if first is None:
         return 0
-    return int(Event.delete().where(Event.id <= first).execute())
+    return int(table.delete().where(table.id <= first).execute())

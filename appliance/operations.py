@@ -18,9 +18,9 @@ from importlib import import_module
 from typing import Any
 
 import structlog
-from peewee import AutoField, FloatField, IntegerField, PeeweeException, TextField
+from peewee import FloatField, IntegerField, PeeweeException, TextField
 
-from appliance import clock, wake
+from appliance import clock, journal, wake
 from appliance.config import settings
 from appliance.database import NodeModel, node
 from appliance.problems import EngineGone, NotFound, Problem, Unavailable
@@ -28,7 +28,7 @@ from appliance.service import services
 
 log = structlog.get_logger()
 LIVE = ("queued", "working")
-LOG_LINES = 5000
+KEPT_S = 30 * 86400.0
 ENGINE_WAIT_S = 90.0
 
 
@@ -51,17 +51,6 @@ class Operation(NodeModel):
     created = FloatField()
     started = FloatField(null=True)
     ended = FloatField(null=True)
-
-
-class OperationLog(NodeModel):
-    id = AutoField()
-    operation = TextField()
-    time = FloatField()
-    step = TextField()
-    line = TextField()
-
-    class Meta:
-        table_name = "operation_log"
 
 
 class Canceled(Problem):
@@ -99,6 +88,7 @@ class Run:
     memory: dict[str, Any]
     result: dict[str, Any] = field(default_factory=dict)
     step: str = ""
+    logged: int = 0
 
     def remember(self, **members: Any) -> None:
         """Keep what must be known after a crash in the middle of this step."""
@@ -108,9 +98,10 @@ class Run:
         ).execute()
 
     def log(self, line: str) -> None:
-        OperationLog.create(
-            operation=self.id, time=clock.now(), step=self.step, line=line[:2000]
-        )
+        journal.add(self.id, self.step, line)
+        self.logged += 1
+        if self.logged % journal.SLACK == 0:
+            journal.trim(self.id)
 
     def progress(self, fraction: float | None, detail: str = "") -> None:
         """Say how far the present step is, 0 to 1 or None for unknown."""
@@ -184,11 +175,18 @@ def recent(limit: int = 20, live: bool = False) -> list[Operation]:
 
 def log_lines(id_: str, after: int = 0) -> list[tuple[int, float, str, str]]:
     """(id, time, step, line) of the log after a line's id."""
-    rows = OperationLog.select().where(
-        (OperationLog.operation == id_) & (OperationLog.id > after)
-    )
-    ordered = rows.order_by(OperationLog.id).limit(LOG_LINES)
-    return [(row.id, row.time, row.step, row.line) for row in ordered]
+    return journal.lines(id_, after)
+
+
+def trim(keep: int) -> int:
+    """Drop ended operations that are old or beyond the newest `keep`, with their
+    logs; says how many went."""
+    ended = Operation.state.not_in(LIVE)
+    newest = Operation.select(Operation.id).where(ended).order_by(Operation.id.desc())
+    last = newest.offset(keep).limit(1).scalar()
+    old = Operation.created < clock.now() - KEPT_S
+    beyond = old if last is None else old | (Operation.id <= last)
+    return int(Operation.delete().where(ended & beyond).execute())
 
 
 def cancel(id_: str) -> Operation:

@@ -28,6 +28,7 @@ ROOMS = (
     "dns",
     "services",
     "navigation",
+    "storage",
 )
 CSP = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
 

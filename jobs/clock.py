@@ -1,25 +1,39 @@
-"""The timetable of formation-jobs (APScheduler)."""
+"""The timetable of formation-jobs (APScheduler): a job for each concern."""
 
 from __future__ import annotations
 
-from apscheduler.schedulers.background import BackgroundScheduler
+from collections.abc import Callable
 
-from appliance import clock, events
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+from peewee import PeeweeException
+
+from appliance import clock, events, market, operations, pack, vmm
+from appliance.admin import expired, storage
 from appliance.config import Settings
 from appliance.metrics import store as measurements
 from appliance.metrics.sampler import Sampler
-from appliance.operations import LIVE, Operation
+from appliance.problems import Problem
 
-OPERATIONS_KEPT_S = 30 * 86400.0
+log = structlog.get_logger()
+Job = Callable[[Settings], object]
 
 
-def trim(settings: Settings) -> None:
-    """Bound what grows: events, and operations that ended long ago."""
+def trim_events(settings: Settings) -> None:
     events.trim(settings.admin.events_kept)
-    before = clock.now() - OPERATIONS_KEPT_S
-    Operation.delete().where(
-        (Operation.created < before) & Operation.state.not_in(LIVE)
-    ).execute()
+    events.trim(settings.admin.audit_kept, events.Audit)
+
+
+def trim_operations(settings: Settings) -> None:
+    operations.trim(settings.admin.operations_kept)
+
+
+def trim_tasks(settings: Settings) -> None:
+    market.trim_tasks(settings.market.keep_days)
+
+
+def forget_expired(settings: Settings) -> None:
+    expired.forget()
 
 
 def age_measurements(settings: Settings) -> None:
@@ -28,15 +42,42 @@ def age_measurements(settings: Settings) -> None:
     measurements.trim(clock.now(), settings.admin.metrics_mib << 20)
 
 
+JOBS: dict[str, tuple[float, Job]] = {
+    "storage": (0.5, storage.refresh),
+    "events": (10, trim_events),
+    "operations": (10, trim_operations),
+    "expired": (10, forget_expired),
+    "tasks": (60, trim_tasks),
+    "uploads": (10, market.sweep),
+    "orphans": (10, vmm.sweep),
+    "collect": (10, pack.collect),
+}
+"""Minutes between the runs of each job."""
+
+
+def patient(job: Job) -> Job:
+    """What cannot be done now is logged, and done the next time."""
+
+    def run(settings: Settings) -> None:
+        try:
+            job(settings)
+        except (Problem, PeeweeException, OSError) as error:
+            log.warning("job.failed", job=job.__name__, why=str(error))
+
+    return run
+
+
 def timetable(settings: Settings) -> BackgroundScheduler:
     """The scheduler with every regular job; start it yourself."""
     scheduler = BackgroundScheduler(
         timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
     )
-    scheduler.add_job(trim, "interval", minutes=10, args=[settings], id="trim")
+    for name, (minutes, job) in JOBS.items():
+        scheduler.add_job(
+            patient(job), "interval", seconds=minutes * 60, args=[settings], id=name
+        )
     sample = Sampler(settings).sample
     scheduler.add_job(sample, "cron", second="*/10", id="sample")
-    scheduler.add_job(
-        age_measurements, "cron", minute="*/5", second=7, args=[settings], id="age"
-    )
+    aging = patient(age_measurements)
+    scheduler.add_job(aging, "cron", minute="*/5", second=7, args=[settings], id="age")
     return scheduler

@@ -12,6 +12,7 @@ SERVICE = Service(
     runtime=Served,
     section="admin",
     always=True,
+    operations="appliance.admin.kinds",
     summary="Pages, accounts and processes of this node.",
     pages=(
         Page("/", "Dashboard", rank=10),

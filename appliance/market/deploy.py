@@ -258,7 +258,6 @@ def _spec(
 
     config = settings()
     owner = run.params["owner_name"]
-    volumes = config.instances_dir / "volumes" / owner / formfile.name
     return vmm.InstanceSpec(
         id=run.memory["instance"],
         hostname=formfile.name,
@@ -275,7 +274,7 @@ def _spec(
         accelerator=vmm.accelerator(config),
         cmdline=vmm.kernel_arguments(base_dir(formfile)),
         volumes=tuple(
-            (f"volume{n}", volumes / f"{path.strip('/').replace('/', '=')}.raw")
+            (f"volume{n}", vmm.volume_file(config, owner, formfile.name, path))
             for n, path in enumerate(formfile.volumes)
         ),
         env=reveal(owner, formfile.name),

@@ -14,6 +14,7 @@ from appliance.problems import Invalid, NotFound, Problem
 
 ENDED = ("completed", "failed", "canceled", "rejected")
 LONGEST_S = 3600
+STREAMED_KEPT_S = 86_400.0
 
 
 class Task(NodeModel):
@@ -151,6 +152,18 @@ def events(id_: str, after: int = 0) -> list[tuple[int, str, str]]:
     """(id, kind, JSON) of a task's events after one."""
     rows = TaskEvent.select().where((TaskEvent.task == id_) & (TaskEvent.id > after))
     return [(row.id, row.kind, row.body) for row in rows.order_by(TaskEvent.id)]
+
+
+def trim(keep_days: int) -> int:
+    """Drop tasks that ended long ago with their events, and of those that ended a
+    day ago what was streamed; says how many tasks went."""
+    now = clock.now()
+    streamed = Task.select(Task.id).where(Task.ended < now - STREAMED_KEPT_S)
+    TaskEvent.delete().where(
+        TaskEvent.task.in_(streamed) & TaskEvent.kind.in_(("delta", "log"))
+    ).execute()
+    old = Task.ended < now - keep_days * 86400
+    return int(Task.delete().where(old).execute())
 
 
 def queue_position(task: Task) -> int | None:

@@ -9,6 +9,13 @@ from appliance.pack.build import (
     request,
     sweep,
 )
+from appliance.pack.collection import (
+    Kept,
+    collect,
+    delete_image,
+    look,
+    must_be_free,
+)
 from appliance.pack.files import check_file
 from appliance.pack.formfile import Diagnostic, Formfile
 from appliance.pack.identity import as_document, build_id, from_document
@@ -25,16 +32,21 @@ __all__ = [
     "Checked",
     "Diagnostic",
     "Formfile",
+    "Kept",
     "as_document",
     "build",
     "build_id",
     "check",
     "check_file",
     "conceal",
+    "collect",
+    "delete_image",
     "diagnostics_json",
     "from_document",
     "hash_password",
     "limits",
+    "look",
+    "must_be_free",
     "request",
     "sweep",
     "unpack_isolated",

@@ -25,6 +25,7 @@ from appliance.pack import cgroup, network, reach
 from appliance.pack.contract import image_files, setup_script
 from appliance.pack.formfile import Copy, Formfile, Install, Step
 from appliance.pack.identity import build_id, entries
+from appliance.pack.images import image_file, take
 from appliance.pack.limits import BuildError, BuildLimits
 from appliance.pack.sandbox import Outside, Stage, Tree, Watch, run
 from appliance.pack.steps import describe, explain, stages
@@ -109,9 +110,10 @@ def built(request: BuildRequest) -> BuiltImage | None:
     """The image that this input gave before, if it is still there."""
     try:
         digest = str(json.loads(request.note.read_text())["digest"])
-        path = request.images_dir / f"{digest}.qcow2"
-        os.utime(path)
     except (OSError, ValueError, KeyError):
+        return None
+    path = image_file(request.images_dir, digest)
+    if not take(path):
         return None
     return BuiltImage(digest, path, path.stat().st_size, request.build_id, True)
 
@@ -176,6 +178,7 @@ class _Builder:
     _log: Log
     _cancelled: Callable[[], bool]
     _key: str = ""
+    _parent: str = ""
     _lowers: list[str] = field(default_factory=list)
     _held: list[int] = field(default_factory=list)
 
@@ -221,7 +224,7 @@ class _Builder:
 
     def _step(self, step: Step) -> None:
         title = describe(step)
-        self._key = self._next_key(step)
+        self._parent, self._key = self._key, self._next_key(step)
 
         def fill(draft: Path) -> None:
             self._log(title)
@@ -240,7 +243,7 @@ class _Builder:
         with self._store.making(self._key, self._cancelled):
             if not refresh and self._take():
                 return False
-            with self._store.draft(self._key, title) as draft:
+            with self._store.draft(self._key, title, self._parent) as draft:
                 fill(draft)
             if not self._take():
                 raise BuildError(f"{title}: its layer was taken away; build again")
@@ -345,9 +348,9 @@ class _Builder:
         with draft.open("rb") as file:
             digest = file_digest(file, "sha256").hexdigest()
         request.images_dir.mkdir(parents=True, exist_ok=True)
-        path = request.images_dir / f"{digest}.qcow2"
+        path = image_file(request.images_dir, digest)
         draft.chmod(0o644)
-        if not path.exists():
+        if not take(path):
             new = request.images_dir / f"{digest}.{os.getpid()}{DRAFT}"
             shutil.move(draft, new)
             new.rename(path)

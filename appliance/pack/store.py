@@ -28,7 +28,9 @@ DRAFT, OLD, SCRATCH = ".new", ".old", "scratch-"
 
 @dataclass(frozen=True)
 class Item:
-    """A layer or an image; `used` is when a build or a deployment last took it."""
+    """A layer or an image; `used` is when a build or a deployment last took it.
+
+    `parent` is the layer below."""
 
     kind: Literal["layer", "image"]
     key: str
@@ -36,6 +38,7 @@ class Item:
     bytes: int
     used: float
     path: Path
+    parent: str = ""
 
 
 class Store:
@@ -57,7 +60,7 @@ class Store:
         except FileNotFoundError:
             return None
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if _is(path, descriptor):
+        if is_same(path, descriptor):
             with contextlib.suppress(FileNotFoundError):
                 os.utime(self._note(key))
             return descriptor
@@ -69,14 +72,14 @@ class Store:
         """Only one makes a layer or image of this key; the others wait."""
         pause = threading.Event()
         with (self._locks / key[:3]).open("w") as lock:
-            while not _lock(lock.fileno()):
+            while not lock_alone(lock.fileno()):
                 if cancelled():
                     raise BuildError("was canceled")
                 pause.wait(0.1)
             yield
 
     @contextmanager
-    def draft(self, key: str, title: str) -> Iterator[Path]:
+    def draft(self, key: str, title: str, parent: str = "") -> Iterator[Path]:
         """A new folder that becomes the layer when the block ends well."""
         path = self.folder / f"{key}{DRAFT}"
         shutil.rmtree(path, ignore_errors=True)
@@ -85,8 +88,8 @@ class Store:
         try:
             yield path
             done = self.folder / key
-            size = allocated(path)
-            self._note(key).write_text(json.dumps({"title": title, "bytes": size}))
+            about = {"title": title, "bytes": allocated(path), "parent": parent}
+            self._note(key).write_text(json.dumps(about))
             if done.exists():
                 done.rename(self.folder / f"{key}-{os.getpid()}{OLD}")
             path.rename(done)
@@ -112,21 +115,29 @@ class Store:
         for path in self.folder.iterdir():
             if path.suffix or path.name.startswith(SCRATCH) or not path.is_dir():
                 continue
-            note = self._note(path.name)
-            try:
-                about = json.loads(note.read_text())
-                used = note.stat().st_mtime
-            except (OSError, ValueError):
-                about, used = {"title": "", "bytes": allocated(path)}, 0.0
-            found.append(
-                Item("layer", path.name, about["title"], about["bytes"], used, path)
-            )
+            found.append(self._item(path))
         return found
+
+    def _item(self, path: Path) -> Item:
+        note = self._note(path.name)
+        try:
+            about = json.loads(note.read_text())
+            used = note.stat().st_mtime
+            title, size = about["title"], about["bytes"]
+        except (OSError, ValueError, KeyError):
+            return Item("layer", path.name, "", allocated(path), 0.0, path)
+        parent = about.get("parent", "")
+        return Item("layer", path.name, title, size, used, path, parent)
+
+    def is_held(self, key: str) -> bool:
+        """Whether a build stands on the layer now."""
+        with alone(self.folder / key) as mine:
+            return not mine
 
     def remove(self, key: str) -> bool:
         """Take a layer away, unless a build stands on it."""
         path = self.folder / key
-        with _alone(path) as mine:
+        with alone(path) as mine:
             if mine:
                 path.rename(path.with_name(f"{key}-{os.getpid()}{OLD}"))
         if mine:
@@ -138,7 +149,7 @@ class Store:
         """Take away what builders left that died."""
         for path in self.folder.glob(f"*{DRAFT}"):
             with (self._locks / path.name[:3]).open("w") as lock:
-                if _lock(lock.fileno()):
+                if lock_alone(lock.fileno()):
                     shutil.rmtree(path, ignore_errors=True)
         for path in self.folder.glob(f"{SCRATCH}*"):
             if not Path("/proc", path.name.split("-")[1]).exists():
@@ -146,13 +157,13 @@ class Store:
         for note in self.folder.glob("*.json"):
             if not note.with_suffix("").exists():
                 with (self._locks / note.name[:3]).open("w") as lock:
-                    if _lock(lock.fileno()) and not note.with_suffix("").exists():
+                    if lock_alone(lock.fileno()) and not note.with_suffix("").exists():
                         note.unlink(missing_ok=True)
         self._drop_old()
 
     def _drop_old(self) -> None:
         for path in self.folder.glob(f"*{OLD}"):
-            with _alone(path) as mine:
+            with alone(path) as mine:
                 if mine:
                     shutil.rmtree(path, ignore_errors=True)
 
@@ -168,7 +179,8 @@ def allocated(path: Path) -> int:
     return int(done.stdout.split()[0]) if done.stdout else 0
 
 
-def _lock(descriptor: int) -> bool:
+def lock_alone(descriptor: int) -> bool:
+    """Take the lock unless somebody has it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -177,20 +189,21 @@ def _lock(descriptor: int) -> bool:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[bool]:
-    """Whether nobody holds the folder; then nobody can take it meanwhile."""
+def alone(path: Path) -> Iterator[bool]:
+    """Whether nobody holds what is there; then nobody can take it meanwhile."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         yield False
         return
     try:
-        yield _lock(descriptor)
+        yield lock_alone(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _is(path: Path, descriptor: int) -> bool:
+def is_same(path: Path, descriptor: int) -> bool:
+    """Whether the path still leads to what was opened."""
     try:
         return path.stat().st_ino == os.fstat(descriptor).st_ino
     except FileNotFoundError:

@@ -12,20 +12,35 @@ from appliance.vmm.instances import (
     kernel_arguments,
     shutdown,
 )
+from appliance.vmm.leftovers import backing_images, sweep
 from appliance.vmm.probe import accelerator
 from appliance.vmm.room import check_capacity
+from appliance.vmm.volumes import (
+    Volume,
+    delete_volume,
+    find_volume,
+    volume_file,
+    volumes,
+)
 
 __all__ = [
     "InstanceSpec",
+    "Volume",
     "accelerator",
+    "backing_images",
     "boot",
     "check_capacity",
     "console_tail",
     "create",
     "delete",
+    "delete_volume",
     "domain_state",
+    "find_volume",
     "folder",
     "kernel_arguments",
     "probe_health",
     "shutdown",
+    "sweep",
+    "volume_file",
+    "volumes",
 ]

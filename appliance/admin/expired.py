@@ -1,0 +1,16 @@
+"""Sessions, attempts and tokens whose time is over."""
+
+from __future__ import annotations
+
+from appliance import clock
+from appliance.admin.accounts import WINDOW_S, ApiToken, Attempt, Session
+
+TOKEN_KEPT_S = 30 * 86400.0  # so that its owner sees that it expired
+
+
+def forget() -> int:
+    """Drop them; says how many sessions went."""
+    now = clock.now()
+    Attempt.delete().where(Attempt.time < now - WINDOW_S).execute()
+    ApiToken.delete().where(ApiToken.expires < now - TOKEN_KEPT_S).execute()
+    return int(Session.delete().where(Session.expires < now).execute())

@@ -1,0 +1,112 @@
+"""What takes the node's disk, and freeing it: images, layers, volumes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, g, jsonify, request
+
+from appliance import operations, pack
+from appliance.admin import storage
+from appliance.config import settings
+from appliance.problems import Invalid, NotFound
+from blueprints.access import requires
+from blueprints.market import own
+from blueprints.vmm import accepted
+
+blueprint = Blueprint("storage", __name__)
+SHOWN = 8  # characters of a digest that name one image
+
+
+def report() -> storage.Document:
+    return storage.report(settings())
+
+
+@blueprint.get("/api/v1/admin/storage")
+@requires("account")
+def show() -> Any:
+    found = report()
+    return jsonify({k: v for k, v in found.items() if k not in ("images", "layers")})
+
+
+@blueprint.get("/api/v1/pack/images")
+@requires("account")
+def images() -> Any:
+    return listed("images")
+
+
+@blueprint.get("/api/v1/pack/layers")
+@requires("account")
+def layers() -> Any:
+    return listed("layers")
+
+
+def listed(kind: str) -> Any:
+    found = report()
+    sums = ("kept", "bound", "over_bytes", "unused_bytes", "measured")
+    return jsonify({kind: found[kind], **{name: found[name] for name in sums}})
+
+
+@blueprint.post("/api/v1/pack/collect")
+@requires("operator")
+def collect() -> Any:
+    """Remove down to the bound, or with `{"everything": true}` all that is unused."""
+    body = request.get_json(silent=True) if request.data else {}
+    if not isinstance(body, dict) or set(body) - {"everything"}:
+        raise Invalid('Send nothing, or {"everything": true}.')
+    if not isinstance(body.get("everything", False), bool):
+        raise Invalid("everything: true or false.", everything="not true or false")
+    return accepted(submit_collect(bool(body.get("everything"))))
+
+
+@blueprint.delete("/api/v1/pack/images/<digest>")
+@requires("operator")
+def delete_image(digest: str) -> Any:
+    return accepted(submit_image(digest))
+
+
+@blueprint.get("/api/v1/vmm/volumes")
+@requires("account")
+def volumes() -> Any:
+    return jsonify(volumes=report()["volumes"])
+
+
+@blueprint.delete("/api/v1/vmm/volumes/<owner>/<agent>/<name>")
+@requires("developer")
+def delete_volume(owner: str, agent: str, name: str) -> Any:
+    return accepted(submit_volume(owner, agent, name))
+
+
+def submit(kind: str, title: str, subject: str, **params: Any) -> str:
+    return operations.submit(
+        kind, title=title, subject=subject, params=params, account=g.account.id
+    )
+
+
+def submit_collect(everything: bool) -> str:
+    title = "Freeing all that nothing uses" if everything else "Collecting"
+    return submit("collect", title, "images", everything=everything)
+
+
+def submit_image(start: str) -> str:
+    """Queue the deletion of the one image whose digest begins so."""
+    found = [i for i in report()["images"] if i["key"].startswith(start)]
+    if len(found) != 1 or len(start) < SHOWN:
+        raise NotFound(
+            "image-unknown",
+            f"{len(found)} images begin with {start[:64]!r}; give at least {SHOWN} "
+            "characters of one digest, as form pack images shows them.",
+        )
+    digest = found[0]["key"]
+    pack.must_be_free(digest, None if found[0]["unused"] else found[0]["users"])
+    return submit("image-delete", f"Deleting the image {digest[:12]}", digest)
+
+
+def submit_volume(owner: str, agent: str, name: str) -> str:
+    """Queue the deletion of a volume; its own developer's, or an operator's."""
+    own(owner)
+    known = [(v["owner"], v["agent"], v["name"]) for v in report()["volumes"]]
+    if (owner, agent, name) not in known:
+        raise NotFound("volume-unknown", f"{owner}/{agent} has no volume {name}.")
+    title = f"Deleting the volume {name} of {owner}/{agent}"
+    return submit("volume-delete", title, f"{owner}/{agent}/{name}")

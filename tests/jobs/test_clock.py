@@ -1,0 +1,72 @@
+"""Every regular job runs on a fresh node, and none ends the others."""
+
+from __future__ import annotations
+
+import pytest
+
+from appliance import clock, events
+from appliance.admin import accounts
+from appliance.admin.accounts import ApiToken, Attempt, Session
+from appliance.config import Settings
+from appliance.events import Audit, Event
+from appliance.problems import Unavailable
+from appliance.state.server import StateServer
+from appliance.vmm import libvirt
+from jobs import clock as timetable
+
+
+@pytest.mark.parametrize("name", sorted(timetable.JOBS))
+def test_a_job_runs_on_a_fresh_node(
+    settings: Settings,
+    state_server: StateServer,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.setattr(libvirt, "states", dict)
+    timetable.JOBS[name][1](settings)
+
+
+def test_a_job_that_cannot_do_its_work_now_is_tried_again(settings: Settings) -> None:
+    tries = []
+
+    def job(config: Settings) -> None:
+        tries.append(config)
+        raise Unavailable("away", "libvirt is away.")
+
+    timetable.patient(job)(settings)
+    timetable.patient(job)(settings)
+    assert len(tries) == 2
+
+
+def test_the_timetable_has_them_all(settings: Settings) -> None:
+    found = {job.id for job in timetable.timetable(settings).get_jobs()}
+    assert found >= set(timetable.JOBS)
+
+
+def test_events_and_audit_keep_the_newest(settings: Settings) -> None:
+    for number in range(5):
+        events.happened(str(number), service="s")
+        events.audit("ada", "local", str(number), "", "done")
+    assert events.trim(2) == 3
+    assert events.trim(3, Audit) == 2
+    assert [e.text for e in Event.select()] == ["3", "4"]
+    assert [a.action for a in Audit.select()] == ["2", "3", "4"]
+
+
+def test_ended_sessions_and_old_attempts_go(settings: Settings) -> None:
+    ada = accounts.Account("1", "ada", ("operator",))
+    for ends in (1.0, clock.now() + 60):
+        token = accounts.open_session(ada, "local", "")
+        latest = Session.select().order_by(Session.created.desc()).first()
+        where = Session.token_hash == latest.token_hash
+        Session.update(expires=ends).where(where).execute()
+    accounts.failed("login", "local")
+    Attempt.update(time=1.0).execute()
+    accounts.new_token(ada, "old", days=1)
+    ApiToken.update(expires=1.0).execute()
+    accounts.new_token(ada, "for ever")
+    timetable.forget_expired(settings)
+    assert Session.select().count() == 1
+    assert accounts.session(token) is not None
+    assert Attempt.select().count() == 0
+    assert [row.name for row in ApiToken.select()] == ["for ever"]
