@@ -26,9 +26,10 @@ from appliance import (
     vmm,
 )
 from appliance.config import settings
+from appliance.market import versions
 from appliance.market.names import next_version
 from appliance.operations import Kind, Run, Step
-from appliance.problems import Conflict, Invalid, Problem
+from appliance.problems import Invalid, Problem
 
 PROBE_S = 0.15
 ENDED, ENDS = "agent: exited with status", 4
@@ -145,43 +146,27 @@ def base_dir(formfile: pack.Formfile) -> Path:
 def register(run: Run) -> None:
     """Agent, version, build and deployment, each pointing at the others."""
     memory, formfile = run.memory, _formfile(run)
-    agent = memory["agent"]
-    known = state.select("version", agent=agent)
-    version = formfile.version or next_version(
-        [(r.body["version"], r.body["build_id"]) for r in known], memory["build_id"]
-    )
+    agent, owner = memory["agent"], run.params["owner_name"]
+    links = {"build_id": memory["build_id"], "image": memory["image"]}
+    version = formfile.version or next_version(versions.known(agent), **links)
     memory["version"] = version
-    before = state.find("version", f"{agent}@{version}")
-    if before and before.body["build_id"] != memory["build_id"]:
-        raise Conflict(
-            "version-taken",
-            f"{agent} {version} is registered with another build; raise VERSION in "
-            "the Formfile, or remove the line.",
-        )
-    now = clock.rfc3339(clock.now())
-    if "before" not in run.memory:
+    if "before" not in memory:
         known_agent = state.find("agent", agent)
         run.remember(
-            before=known_agent.body if known_agent else None, new_version=before is None
+            before=known_agent.body if known_agent else None,
+            new_version=state.find("version", f"{agent}@{version}") is None,
         )
-    state.put("agent", agent, _agent_body(run, formfile, version))
-    state.put(
-        "version",
-        f"{agent}@{version}",
-        {
-            "agent": agent,
-            "version": version,
-            "build_id": memory["build_id"],
-            "image": memory["image"],
-            "formfile": pack.as_document(formfile),
-            "created": now,
-        },
-    )
-    common = {"agent": agent, "version": version, "created": now, "operation": run.id}
-    links = {"build_id": memory["build_id"], "image": memory["image"]}
-    state.put("build", memory["build_id"], {**common, **links})
-    domains = [asdict(domain) for domain in formfile.domains]
-    state.put("deployment", run.id, {**common, "copies": 1, "domains": domains})
+    manifest = {**links, "formfile": pack.as_document(formfile)}
+    versions.register(run.account, owner, formfile.name, version, manifest, run.id)
+    deployment = {
+        "agent": agent,
+        "version": version,
+        "created": clock.rfc3339(clock.now()),
+        "operation": run.id,
+        "copies": 1,
+        "domains": [asdict(domain) for domain in formfile.domains],
+    }
+    state.put("deployment", run.id, deployment)
 
 
 def unregister(run: Run) -> None:
@@ -192,24 +177,12 @@ def unregister(run: Run) -> None:
     state.remove("deployment", run.id)
     if memory["new_version"]:
         state.remove("version", f"{memory['agent']}@{memory['version']}")
+    if not state.select("version", build_id=memory["build_id"]):
+        state.remove("build", memory["build_id"])
     if memory["before"] is None:
         state.remove("agent", memory["agent"])
     else:
         state.put("agent", memory["agent"], memory["before"])
-
-
-def _agent_body(run: Run, formfile: pack.Formfile, version: str) -> dict[str, Any]:
-    before = state.find("agent", run.memory["agent"])
-    return {
-        "owner": run.account,
-        "owner_name": run.params["owner_name"],
-        "name": formfile.name,
-        "description": formfile.description,
-        "category": formfile.category,
-        "tags": list(formfile.tags),
-        "card": before.body.get("card") if before else None,
-        "latest": version,
-    }
 
 
 def place(run: Run) -> None:
@@ -279,11 +252,15 @@ def _spec(
         ),
         env=reveal(owner, formfile.name),
         shadow=tuple(
-            f"{user.username}:{user.passwd_hash}"
+            f"{user.username}:{'!' if user.lock_passwd else ''}{user.passwd_hash}"
             for user in formfile.users
             if user.passwd_hash
         ),
-        expire=tuple(u.username for u in formfile.users if u.chpasswd_expire),
+        expire=tuple(
+            user.username
+            for user in formfile.users
+            if user.passwd_hash and user.chpasswd_expire
+        ),
     )
 
 

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from semver import Version
+
+FIRST = "0.1.0"
 
 
-def next_version(known: Sequence[tuple[str, str]], build_id: str) -> str:
+@dataclass(frozen=True)
+class Known:
+    """A version that is registered, and what it was made from and became."""
+
+    version: str
+    build_id: str
+    image: str
+
+
+def next_version(known: Sequence[Known], build_id: str, image: str) -> str:
     """The version that has this build, else 0.1.0, else the highest's next patch.
 
-    `known` holds (version, build id).
+    A build that was made again, for newer packages, gave another image: it is
+    another version, since a version's image never changes.
     """
-    for version, other in known:
-        if other == build_id:
-            return version
+    for item in known:
+        if (item.build_id, item.image) == (build_id, image):
+            return item.version
     if not known:
-        return "0.1.0"
-    major, minor, patch = max(_numbers(version) for version, _ in known)
-    return f"{major}.{minor}.{patch + 1}"
+        return FIRST
+    highest = Version.parse(newest(item.version for item in known))
+    return str(Version(highest.major, highest.minor, highest.patch + 1))
 
 
-def _numbers(version: str) -> tuple[int, int, int]:
-    core = version.split("-")[0].split("+")[0]
-    major, minor, patch = (int(part) for part in core.split("."))
-    return major, minor, patch
+def newest(versions: Iterable[str]) -> str:
+    """The one of highest precedence (https://semver.org, 11)."""
+    return max(versions, key=Version.parse)

@@ -5,28 +5,40 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from semver import Version
+
 from appliance import clock, state
+from appliance.market.names import Known, newest
 from appliance.problems import Conflict, Invalid
 
-SEMVER = re.compile(
-    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?"
-)
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+def known(agent: str) -> list[Known]:
+    """The versions of an agent."""
+    return [
+        Known(r.body["version"], r.body["build_id"], r.body["image"])
+        for r in state.select("version", agent=agent)
+    ]
+
+
 def register(
-    owner_id: str, owner: str, name: str, version: str, manifest: Any
+    owner_id: str,
+    owner: str,
+    name: str,
+    version: str,
+    manifest: Any,
+    operation: str | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """The version's body, and whether it is new; raises Invalid or Conflict.
 
-    The same build and image again changes nothing.
+    The same build and image again changes nothing. `operation` is the one that
+    built the image, where one of this node did.
     """
     checked(name, version, manifest)
-    agent, links = (
-        f"{owner}/{name}",
-        {key: manifest[key] for key in ("build_id", "image")},
-    )
+    agent = f"{owner}/{name}"
+    links = {key: manifest[key] for key in ("build_id", "image")}
     before = state.find("version", f"{agent}@{version}")
     if before is not None:
         if any(before.body.get(key) != value for key, value in links.items()):
@@ -35,15 +47,16 @@ def register(
                 f"{agent} {version} is registered with another build or image; raise "
                 "VERSION in the Formfile, or remove the line.",
             )
+        if state.find("agent", agent) is None:  # a crash was between the two
+            formfile = before.body["formfile"]
+            body = agent_body(owner_id, owner, name, version, formfile)
+            state.put("agent", agent, body)
         return before.body, False
-    formfile = manifest.get("formfile", {})
-    body = {
-        "agent": agent,
-        "version": version,
-        **links,
-        "formfile": formfile,
-        "created": clock.rfc3339(clock.now()),
-    }
+    formfile, now = manifest.get("formfile", {}), clock.rfc3339(clock.now())
+    common = {"agent": agent, "version": version, **links, "created": now}
+    body = {**common, "formfile": formfile}
+    if state.find("build", links["build_id"]) is None:
+        state.put("build", links["build_id"], {**common, "operation": operation})
     state.put("version", f"{agent}@{version}", body)
     state.put("agent", agent, agent_body(owner_id, owner, name, version, formfile))
     return body, True
@@ -52,7 +65,7 @@ def register(
 def agent_body(
     owner_id: str, owner: str, name: str, version: str, formfile: dict[str, Any]
 ) -> dict[str, Any]:
-    """The agent's record with this version as its latest."""
+    """The agent's record with this version among its own."""
     before = state.find("agent", f"{owner}/{name}")
     return {
         "owner": owner_id,
@@ -62,7 +75,7 @@ def agent_body(
         "category": formfile.get("category"),
         "tags": list(formfile.get("tags") or ()),
         "card": before.body.get("card") if before else None,
-        "latest": version,
+        "latest": newest([version, *(k.version for k in known(f"{owner}/{name}"))]),
     }
 
 
@@ -71,13 +84,13 @@ def checked(name: str, version: str, manifest: Any) -> None:
     wrong = {}
     if not LABEL.fullmatch(name):
         wrong["name"] = "not a DNS label: lower-case letters, digits, inner hyphens"
-    if not SEMVER.fullmatch(version):
+    if not Version.is_valid(version):
         wrong["version"] = "not a semantic version such as 1.2.0"
-    known = manifest if isinstance(manifest, dict) else {}
+    members = manifest if isinstance(manifest, dict) else {}
     for key in ("build_id", "image"):
-        if not isinstance(known.get(key), str) or not DIGEST.fullmatch(known[key]):
+        if not DIGEST.fullmatch(str(members.get(key))):
             wrong[key] = "a hex SHA-256 of 64 characters is needed"
-    if not isinstance(known.get("formfile", {}), dict):
+    if not isinstance(members.get("formfile", {}), dict):
         wrong["formfile"] = "not an object"
     if wrong:
         why = "; ".join(f"{key}: {text}" for key, text in wrong.items())

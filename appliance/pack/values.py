@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import idna
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from semver import Version
 
 from appliance.pack.formfile import EnvVar, Gpu, Port, Price, VanityDomain
 
@@ -30,13 +31,6 @@ LONGEST_PATH = 200
 SHOWN = 60
 USERNAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# https://semver.org: the suggested expression
-SEMVER = re.compile(
-    r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
-    r"(?:-((?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
-    r"(?:\.(?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*))?"
-    r"(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?"
-)
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 _DOMAIN = re.compile(
@@ -82,7 +76,7 @@ def number(text: str, low: int, high: int, unit: str = "", **suffixes: int) -> i
 
 
 def version(text: str) -> str:
-    if len(text) > 64 or not SEMVER.fullmatch(text):
+    if len(text) > 64 or not Version.is_valid(text):
         raise Wrong(
             f"{shown(text)}: a semantic version is needed",
             "Three numbers, such as 1.4.0, or with a pre-release: 2.0.0-rc.1.",

@@ -31,12 +31,17 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.builds = 0
+        self.uploads = 0
+        self.digest = "d" * 64
+        self.specs: list[vmm.InstanceSpec] = []
         self.machines: dict[str, str] = {}
         self.fail: dict[str, Exception] = {}
 
     def do(self, name: str, new: str | None) -> Callable[..., None]:
         def act(what: vmm.InstanceSpec | str) -> None:
             id_ = what if isinstance(what, str) else what.id
+            if isinstance(what, vmm.InstanceSpec):
+                self.specs.append(what)
             if name in self.fail:
                 raise self.fail[name]
             if new is None:
@@ -48,7 +53,7 @@ class World:
 
     def build(self, *of: object) -> SimpleNamespace:
         self.builds += 1
-        return SimpleNamespace(digest="d" * 64, size_bytes=1)
+        return SimpleNamespace(digest=self.digest, size_bytes=1)
 
     def deploy(self, crash: str = "", version: str = "0.1.0") -> operations.Operation:
         id_ = self.submit(version)
@@ -59,9 +64,18 @@ class World:
         operations.execute(id_, "second")
         return operations.get(id_)
 
+    def deploy_text(self, line: str) -> operations.Operation:
+        """Deploy an agent whose Formfile has this line besides."""
+        id_ = self.submit_text(f"NAME echo\n{line}\nENTRYPOINT true\n")
+        operations.execute(id_, "worker")
+        return operations.get(id_)
+
     def submit(self, version: str) -> str:
-        upload = self.folder / f"{version}.tar"
-        text = f"NAME echo\nVERSION {version}\nENTRYPOINT true\n".encode()
+        return self.submit_text(f"NAME echo\nVERSION {version}\nENTRYPOINT true\n")
+
+    def submit_text(self, formfile: str) -> str:
+        self.uploads += 1
+        text, upload = formfile.encode(), self.folder / f"{self.uploads}.tar"
         with tarfile.open(upload, "w") as tar:
             info = tarfile.TarInfo("Formfile")
             info.size = len(text)
@@ -250,3 +264,66 @@ def test_a_full_disk_is_said(world: World) -> None:
     world.fail["create"] = OSError(28, "No space left on device")
     failed = world.deploy()
     assert "the disk is full" in json.loads(failed.error or "{}")["detail"]
+
+
+def version_of(done: operations.Operation) -> str:
+    return str(json.loads(done.result or "{}").get("version", done.error))
+
+
+def test_a_build_made_again_is_registered_as_another_version(world: World) -> None:
+    assert version_of(world.deploy_text("")) == "0.1.0"
+    assert version_of(world.deploy_text("")) == "0.1.0"
+    world.digest = "e" * 64  # as with --refresh, for newer packages
+    assert version_of(world.deploy_text("")) == "0.1.1"
+    images = {r.body["version"]: r.body["image"] for r in state.select("version")}
+    assert images == {"0.1.0": "d" * 64, "0.1.1": "e" * 64}
+
+
+@pytest.mark.parametrize("change", ["image", "build"])
+def test_a_version_that_is_taken_is_refused_and_stays(
+    world: World, change: str
+) -> None:
+    world.deploy_text("VERSION 2.0.0")
+    before = state.find("version", "ada/echo@2.0.0")
+    if change == "image":
+        world.digest = "e" * 64
+    line = "VERSION 2.0.0\nVCPU 2" if change == "build" else "VERSION 2.0.0"
+    failed = world.deploy_text(line)
+    problem = json.loads(failed.error or "{}")
+    assert (failed.state, problem["status"]) == ("failed", 409)
+    assert "raise VERSION" in problem["detail"]
+    assert before is not None
+    now = state.find("version", "ada/echo@2.0.0")
+    assert now is not None
+    assert now.body == before.body
+
+
+def test_an_older_version_does_not_become_the_latest(world: World) -> None:
+    for version in ("1.0.0", "1.0.0-rc.1"):
+        assert version_of(world.deploy(version=version)) == version
+    (agent,) = state.select("agent")
+    assert agent.body["latest"] == "1.0.0"
+
+
+def test_a_changed_password_needs_no_build_and_is_in_the_next_seed(
+    world: World,
+) -> None:
+    shadows = []
+    for password in ("first-word", "other-word"):
+        line = f"USER username:bob passwd:{password} chpasswd_expire:on"
+        assert version_of(world.deploy_text(line)) == "0.1.0"
+        (entry,) = world.specs[-1].shadow
+        assert entry.startswith("bob:$")
+        assert world.specs[-1].expire == ("bob",)
+        shadows.append(entry)
+    assert shadows[0] != shadows[1]
+    records = [
+        r.body for k in ("version", "instance", "agent") for r in state.select(k)
+    ]
+    assert not any(s.split(":")[1] in json.dumps(records) for s in shadows)
+    assert len({r.body["build_id"] for r in state.select("version")}) == 1
+
+
+def test_a_locked_password_is_set_locked(world: World) -> None:
+    world.deploy_text("USER username:bob passwd:some-word lock_passwd:on")
+    assert world.specs[-1].shadow[0].startswith("bob:!$")
