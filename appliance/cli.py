@@ -230,6 +230,16 @@ def operations_cancel(operation: str) -> None:
     follow(operation)
 
 
+@main.command("metrics")
+@click.argument("subject", default="node")
+@plain_errors
+def metrics_command(subject: str) -> None:
+    """Print the last measurements of the node, or of the instance SUBJECT."""
+    found = call("GET", "/api/v1/admin/metrics", params={"subject": subject})
+    for name, item in found["metrics"].items():
+        click.echo(f"{name:16} {item['value']:18,.1f} {item['unit']}")
+
+
 @main.command()
 @click.argument("process", default="")
 @click.option("-f", "--follow", "on", is_flag=True, help="Go on as lines come.")

@@ -173,6 +173,23 @@ def recent(limit: int = 20, live: bool = False) -> list[Operation]:
     return list(query)
 
 
+def counts() -> dict[tuple[str, str], int]:
+    """How many operations are kept, by (kind, state)."""
+    rows = node.execute_sql("select kind, state, count(*) from operation group by 1, 2")
+    return {(kind, state): int(count) for kind, state, count in rows.fetchall()}
+
+
+def step_counts(name: str) -> dict[str, int]:
+    """How often the step of this name was begun, by its state."""
+    rows = node.execute_sql(
+        "select json_extract(step.value, '$.state') as how, count(*) "
+        "from operation, json_each(operation.steps) as step "
+        "where json_extract(step.value, '$.name') = ? and how != 'todo' group by how",
+        (name,),
+    )
+    return {how: int(count) for how, count in rows.fetchall()}
+
+
 def log_lines(id_: str, after: int = 0) -> list[tuple[int, float, str, str]]:
     """(id, time, step, line) of the log after a line's id."""
     return journal.lines(id_, after)

@@ -29,6 +29,7 @@ ROOMS = (
     "services",
     "navigation",
     "storage",
+    "metrics",
 )
 CSP = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
 

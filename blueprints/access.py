@@ -23,6 +23,7 @@ from blueprints.ingress import socket_name
 
 View = TypeVar("View", bound=Callable[..., Any])
 COOKIE = "formation"
+PROGRAMS = ("/api/", "/metrics")
 SAFE = ("GET", "HEAD", "OPTIONS")
 GRANTS = {
     "operator": {"operator", "developer", "auditor", "account"},
@@ -45,7 +46,7 @@ def requires(role: str) -> Callable[[View], View]:
         def guarded(*arguments: Any, **named: Any) -> Any:
             account = caller()
             if account is None:
-                if request.method == "GET" and not request.path.startswith("/api/"):
+                if request.method == "GET" and not request.path.startswith(PROGRAMS):
                     return redirect("/login")
                 raise Problem(
                     "not-logged-in",

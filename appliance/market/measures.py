@@ -28,3 +28,9 @@ def read(settings: Settings) -> Iterator[Reading]:
     for subject in (NODE, *running):
         yield Reading(subject, "tasks", float(ended[subject]))
         yield Reading(subject, "tasks_failed", float(failed[subject]))
+
+
+def counts() -> dict[str, int]:
+    """How many tasks are kept, by state."""
+    rows = node.execute_sql("select state, count(*) from task group by state")
+    return {how: int(count) for how, count in rows.fetchall()}

@@ -6,12 +6,14 @@ a module in `measures` whose `read(settings)` gives `Reading`s.
 
 from appliance.metrics.catalogue import METRICS, NODE, Metric
 from appliance.metrics.readings import Reading
+from appliance.metrics.rollup import Point
 from appliance.metrics.store import Series, known, latest, read, size
 
 __all__ = [
     "METRICS",
     "NODE",
     "Metric",
+    "Point",
     "Reading",
     "Series",
     "known",

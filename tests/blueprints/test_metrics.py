@@ -1,0 +1,142 @@
+"""Points for charts, and what Prometheus scrapes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families
+
+from appliance import clock, state
+from appliance.admin import accounts
+from appliance.metrics import store
+
+URL = "/api/v1/admin/metrics"
+INSTANCE = {
+    "agent": "ada/echo",
+    "name": "echo",
+    "version": "0.1.0",
+    "state": "healthy",
+    "reason": "",
+    "desired": "running",
+    "address": "10.42.0.2",
+    "memory_mib": 512,
+    "vcpu": 1,
+}
+UNITS = (
+    "_bytes|_ratio|_seconds|_per_minute|_per_second|_info|_state|_cpus|_total|"
+    "_operations|_builds|_tasks"
+)
+
+
+def measured(**values: float) -> None:
+    found = {("node", metric): value for metric, value in values.items()}
+    store.write(clock.now(), found | {("i1", "cpu"): 50.0, ("i1", "memory"): 1e6})
+
+
+def test_points_come_with_unit_and_step(browser: FlaskClient) -> None:
+    measured(cpu=25.0)
+    answer = browser.get(f"{URL}?subject=node&metric=cpu").get_json()
+    assert (answer["unit"], answer["step"]) == ("percent", 10)
+    ((time, value),) = answer["points"]
+    assert value == 25.0
+    assert abs(time - clock.now()) < 60
+
+
+def test_a_span_may_be_written_both_ways(browser: FlaskClient) -> None:
+    store.write(1_790_000_000, {("node", "cpu"): 1.0})
+    for span in (
+        "from=1789999990&to=1790000010",
+        "from=2026-09-21T14:13:10Z&to=2026-09-21T16:13:30%2B02:00",
+    ):
+        answer = browser.get(f"{URL}?metric=cpu&{span}")
+        assert answer.status_code == 200, answer.text
+
+
+def test_without_a_metric_the_last_of_each_is_given(browser: FlaskClient) -> None:
+    measured(cpu=25.0, memory=7.0)
+    found = browser.get(URL).get_json()["metrics"]
+    assert {name: item["value"] for name, item in found.items()} == {
+        "cpu": 25.0,
+        "memory": 7.0,
+    }
+
+
+def test_what_was_not_measured_is_absent_not_zero(browser: FlaskClient) -> None:
+    assert browser.get(URL).get_json()["metrics"] == {}
+    assert browser.get(f"{URL}?metric=net_in").get_json()["points"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "words"),
+    [
+        ("metric=rubbish", 422, "known: cpu"),
+        ("metric=cpu&from=yesterday", 422, "no time"),
+        ("metric=cpu&from=2026-01-02T03:04:05", 422, "no time"),
+        ("metric=cpu&to=1e400", 422, "no time"),
+        ("metric=cpu&to=-5", 422, "no time"),
+        ("metric=cpu&to=²", 422, "no time"),
+        ("metric=cpu&from=2000000010&to=2000000000", 422, "exchange"),
+        ("subject=nobody&metric=cpu", 404, "no instance"),
+    ],
+)
+def test_bad_questions_get_a_sentence(
+    browser: FlaskClient, query: str, status: int, words: str
+) -> None:
+    answer = browser.get(f"{URL}?{query}")
+    assert answer.status_code == status
+    assert words in answer.get_json()["detail"]
+
+
+def scrape(browser: FlaskClient, accept: str = "") -> str:
+    answer = browser.get("/metrics", headers={"Accept": accept})
+    assert answer.status_code == 200
+    return answer.text
+
+
+def test_the_exposition_has_node_instances_services_and_work(
+    browser: FlaskClient,
+) -> None:
+    state.put("instance", "i1", INSTANCE)
+    measured(memory=5e9, tasks=3.0)
+    families = {f.name: f for f in text_string_to_metric_families(scrape(browser))}
+    assert families["formation_node_memory_used_bytes"].samples[0].value == 5e9
+    (cpu,) = families["formation_instance_cpu_usage_ratio"].samples
+    assert (cpu.labels, cpu.value) == ({"instance": "i1", "agent": "ada/echo"}, 0.5)
+    states = families["formation_service_state"].samples
+    assert sum(s.value for s in states) == len({s.labels["service"] for s in states})
+    for name in ("operations", "builds", "tasks"):
+        assert f"formation_{name}" in families
+    assert "formation_instance_network_receive_bytes_per_second" not in families
+
+
+def test_names_follow_the_conventions(browser: FlaskClient) -> None:
+    state.put("instance", "i1", INSTANCE)
+    measured(cpu=1.0, memory=1.0, memory_promised=1.0, tasks=1.0, tasks_failed=0.0)
+    for family in text_string_to_metric_families(scrape(browser)):
+        assert re.fullmatch(r"formation_[a-z_]+", family.name), family.name
+        assert re.search(f"({UNITS})$", family.name), family.name
+        assert family.documentation
+        counts = any(s.name.endswith("_total") for s in family.samples)
+        assert counts == (family.type == "counter")
+
+
+def test_openmetrics_is_spoken_where_it_is_asked_for(browser: FlaskClient) -> None:
+    text = scrape(browser, "application/openmetrics-text; version=1.0.0")
+    assert text.endswith("# EOF\n")
+    assert [f.name for f in openmetrics(text)]
+
+
+def test_only_operators_and_auditors_scrape(app: Flask, browser: FlaskClient) -> None:
+    anyone = app.test_client()
+    assert anyone.get("/metrics").status_code == 401
+    hashed = accounts.hash_password("a long enough one")
+    for name, role, status in (("eve", "auditor", 200), ("dev", "developer", 403)):
+        account = accounts.create(name, hashed, (role,))
+        bearer = {"Authorization": f"Bearer {accounts.new_token(account, 'scrape')}"}
+        assert anyone.get("/metrics", headers=bearer).status_code == status
