@@ -32,12 +32,10 @@ class Sampler:
         now = clock.now()
         for name, read in self._sources():
             try:
-                readings = list(read(self._settings))
+                rates = self._rates.setdefault(name, Rates())
+                store.write(now, rates.values(list(read(self._settings)), now))
             except (Problem, PeeweeException, OSError) as error:
                 log.info("metrics.absent", source=name, why=str(error))
-                continue
-            rates = self._rates.setdefault(name, Rates())
-            store.write(now, rates.values(readings, now))
 
     def _sources(self) -> Iterator[tuple[str, Source]]:
         yield "node", node.read
