@@ -134,7 +134,18 @@ class DnsSettings(Section):
 class MarketSettings(Section):
     """The gateway."""
 
-    workers: int = Field(16, ge=1, description="Tasks that run at once, queue aside.")
+    workers: int = Field(
+        64, ge=1, description="Tasks that run at once; an idle agent gets one on top."
+    )
+    tasks_per_agent: int = Field(
+        16, ge=1, description="Tasks of one agent that run at once; more are queued."
+    )
+    calls: int = Field(
+        192, ge=1, description="Requests that wait for tasks at once, as run_task does."
+    )
+    calls_per_agent: int = Field(
+        32, ge=1, description="Of those for one agent; more are refused (429)."
+    )
     max_input_mib: float = Field(1, gt=0, description="Largest task body, in MiB.")
     max_output_mib: float = Field(16, gt=0, description="Largest answer, in MiB.")
     keep_days: int = Field(30, ge=1, description="Finished tasks are kept this long.")

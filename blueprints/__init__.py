@@ -108,6 +108,8 @@ def show_problem(problem: Problem) -> Response:
     else:
         answer = Response(render_template("ui/problem.html", problem=problem))
     answer.status_code = problem.status
+    if problem.status == 413:  # what was not read must not be taken for a request
+        answer.headers["Connection"] = "close"
     if problem.retry_after is not None:
         answer.headers["Retry-After"] = str(problem.retry_after)
     return answer

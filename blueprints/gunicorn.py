@@ -16,24 +16,38 @@ from appliance.host import Host
 
 worker_class = "gthread"
 workers = 1
-threads = int(os.environ.get("FORMATION_THREADS", "32"))
+process = os.environ.get("FORMATION_PROCESS", "web")
+threads = int(
+    os.environ.get("FORMATION_THREADS", {"gateway": "256"}.get(process, "32"))
+)
 timeout = 0
 graceful_timeout = 5
 umask = 0o007
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True
+ended = threading.Event()
 
 
 def post_worker_init(worker: Any) -> None:
     """Start the rounds of this process's host."""
     config = settings()
-    process = os.environ.get("FORMATION_PROCESS", "web")
     host = Host(config, "gateway" if process == "gateway" else "web")
     waiter = wake.Waiter(config.run_dir, process)
+    worker.rounds = threading.Thread(
+        target=run_until, args=(host, waiter), name="host", daemon=True
+    )
+    worker.rounds.start()
 
-    def rounds() -> None:
-        while True:
-            host.tick()
-            waiter.wait(3.0)
 
-    threading.Thread(target=rounds, name="host", daemon=True).start()
+def run_until(host: Host, waiter: wake.Waiter) -> None:
+    while not ended.is_set():
+        host.tick()
+        waiter.wait(3.0)
+    host.stop()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Stop what the host runs; a task in the middle is left to the next gateway."""
+    ended.set()
+    wake.notify(settings().run_dir, process)
+    worker.rounds.join(4)

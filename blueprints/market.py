@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, render_template, request
 
-from appliance import dns, state
+from appliance import clock, dns, state
 from appliance.config import settings
 from appliance.market import idempotency, secrets, tasks, versions
-from appliance.market.engine import current, find_agent
-from appliance.problems import Problem
+from appliance.market.catalogue import find_agent
+from appliance.market.engine import current
+from appliance.problems import Invalid, Problem
 from blueprints.access import requires
 
 blueprint = Blueprint("market", __name__)
 API = "/api/v1/market"
 RUN_S, SUBMIT_S, HOLD_S = 60, 900, 300
+HEARTBEAT_S = 15.0
+STREAM = "text/event-stream"
 
 
 def body() -> Any:
+    """The request's JSON; too much of it is refused before it is read."""
     limit = int(settings().market.max_input_mib * 2**20)
-    raw = request.stream.read(limit + 1)
-    if len(raw) > limit:
+    raw = b""
+    if (request.content_length or 0) <= limit:
+        raw = request.stream.read(limit + 1)
+    if (request.content_length or len(raw)) > limit:
         raise Problem("too-large", f"A task may have {limit} bytes.", status=413)
     try:
         return json.loads(raw, parse_constant=no_number)
@@ -40,9 +46,9 @@ def no_number(text: str) -> Any:
     raise ValueError(text)
 
 
-def accept(owner: str | None, name: str, timeout: int) -> tuple[tasks.Task, bool]:
+def accept(agent: state.Record, timeout: int) -> tuple[tasks.Task, bool]:
     """The task, and whether it is new; the same key gives the first again."""
-    agent, wish, caller = find_agent(name, owner), body(), g.account.id
+    wish, caller = body(), g.account.id
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return current().accept(agent, caller, wish, timeout), True
@@ -76,38 +82,41 @@ def accepted(task: tasks.Task) -> Any:
 
 @blueprint.post(f"{API}/agents/<name>/run_task")
 @blueprint.post(f"{API}/agents/<owner>/<name>/run_task")
-@requires("account")
+@requires("developer")
 def run_task(name: str, owner: str | None = None) -> Any:
-    task, is_new = accept(owner, name, RUN_S)
-    if "text/event-stream" in request.headers.get("Accept", ""):
+    agent, hold = find_agent(name, owner), preferred_wait()
+    leave = current().seat(agent.id)
+    try:
+        task, is_new = accept(agent, RUN_S)
         if is_new:
             current().submit(task)
-        return Response(follow(task.id), mimetype="text/event-stream")
-    match = re.search(r"wait=(\d+)", request.headers.get("Prefer", ""))
-    if match is None and is_new:
-        current().execute(task.id)
-        return answer_of(tasks.get(task.id))
-    if is_new:
-        current().submit(task)
-    limit = min(int(match[1]), HOLD_S) if match else task.deadline - task.created
-    return answer_of(until_ended(task, limit))
+        if STREAM in request.headers.get("Accept", ""):
+            return stream(task.id, 0, leave)
+        task = current().finish(task, tasks.LONGEST_S if hold is None else hold)
+    except BaseException:
+        leave()
+        raise
+    leave()
+    answer = answer_of(task)
+    if hold is not None:
+        answer.headers["Preference-Applied"] = f"wait={hold}"
+    return answer
 
 
-def until_ended(task: tasks.Task, seconds: float) -> tasks.Task:
-    """The task when it ended, or after `seconds`."""
-    from appliance import clock
-
-    end = clock.now() + seconds
-    while task.state not in tasks.ENDED and clock.now() < end:
-        task = current().wait(task, end - clock.now())
-    return task
+def preferred_wait() -> int | None:
+    """Seconds of `Prefer: wait=N` (RFC 7240), at most HOLD_S."""
+    for part in request.headers.get("Prefer", "").split(","):
+        found = re.fullmatch(r'\s*wait\s*=\s*"?(\d{1,9})"?\s*', part, re.IGNORECASE)
+        if found:
+            return min(int(found[1]), HOLD_S)
+    return None
 
 
 @blueprint.post(f"{API}/agents/<name>/submit_task")
 @blueprint.post(f"{API}/agents/<owner>/<name>/submit_task")
-@requires("account")
+@requires("developer")
 def submit_task(name: str, owner: str | None = None) -> Any:
-    task, is_new = accept(owner, name, SUBMIT_S)
+    task, is_new = accept(find_agent(name, owner), SUBMIT_S)
     if is_new:
         current().submit(task)
     return accepted(task)
@@ -118,8 +127,14 @@ def submit_task(name: str, owner: str | None = None) -> Any:
 def show(id_: str) -> Any:
     task = tasks.get(id_, g.account.id)
     wait = request.args.get("wait", "0")
-    if wait.isdigit() and int(wait):
-        task = current().wait(task, min(int(wait), HOLD_S))
+    if not re.fullmatch(r"\d{1,9}", wait):
+        raise Invalid(f"wait: a number of seconds, at most {HOLD_S}.", wait="no number")
+    if int(wait) and task.state not in tasks.ENDED:
+        leave = current().seat(f"{task.owner}/{task.agent}")
+        try:
+            task = current().wait(task, min(int(wait), HOLD_S))
+        finally:
+            leave()
     answer = jsonify(tasks.as_document(task))
     answer.set_etag(tasks.digest(answer.json)[7:39])
     return answer.make_conditional(request)
@@ -128,28 +143,43 @@ def show(id_: str) -> Any:
 @blueprint.get(f"{API}/tasks/<id_>/events")
 @requires("account")
 def events(id_: str) -> Any:
-    tasks.get(id_, g.account.id)
+    task = tasks.get(id_, g.account.id)
     last = request.headers.get("Last-Event-ID", "0")
-    return Response(
-        follow(id_, int(last) if last.isdigit() else 0), mimetype="text/event-stream"
-    )
+    after = int(last) if re.fullmatch(r"\d{1,15}", last) else 0
+    return stream(id_, after, current().seat(f"{task.owner}/{task.agent}"))
+
+
+def stream(id_: str, after: int, leave: Callable[[], None]) -> Response:
+    """The task's events; `leave` is called when the client has all or is gone."""
+    answer = Response(follow(id_, after), mimetype=STREAM)
+    answer.headers["X-Accel-Buffering"] = "no"
+    answer.call_on_close(leave)
+    return answer
 
 
 def follow(id_: str, after: int = 0) -> Iterator[str]:
-    """The task's events, from the one after `after` to its end."""
-    while True:
-        task = tasks.get(id_)
-        for number, kind, text in tasks.events(id_, after):
-            after = number
-            yield f"id: {number}\nevent: {kind}\ndata: {text}\n\n"
-        if task.state in tasks.ENDED:
-            return
-        with current().changed:
-            current().changed.wait(0.25)
+    """The task's events from the one after `after` to its end; comments between,
+    so that a client that is gone is noticed."""
+    quiet = clock.now()
+    with current().watched(id_) as changed:
+        while True:
+            changed.clear()
+            task = tasks.get(id_)
+            for number, kind, text in tasks.events(id_, after):
+                after, quiet = number, clock.now()
+                yield f"id: {number}\nevent: {kind}\ndata: {text}\n\n"
+            if task.state in tasks.ENDED:
+                return
+            if task.deadline <= clock.now():
+                current().expire(id_)
+            if clock.now() - quiet >= HEARTBEAT_S:
+                quiet = clock.now()
+                yield ": the task goes on\n\n"
+            changed.wait(0.25)
 
 
 @blueprint.post(f"{API}/tasks/<id_>/cancel")
-@requires("account")
+@requires("developer")
 def cancel(id_: str) -> Any:
     task = tasks.get(id_, g.account.id)
     current().cancel(task)
@@ -159,16 +189,9 @@ def cancel(id_: str) -> Any:
 @blueprint.get(f"{API}/tasks")
 @requires("account")
 def index() -> Any:
-    query = tasks.Task.select().where(tasks.Task.caller == g.account.id)
-    if request.args.get("agent"):
-        query = query.where(tasks.Task.agent == request.args["agent"].split("/")[-1])
-    if request.args.get("state"):
-        query = query.where(tasks.Task.state == request.args["state"])
-    if request.args.get("after"):
-        query = query.where(tasks.Task.id < request.args["after"])
-    rows = list(query.order_by(tasks.Task.id.desc()).limit(51))
-    following = rows[49].id if len(rows) > 50 else None
-    return jsonify(tasks=[tasks.as_document(row) for row in rows[:50]], next=following)
+    wish = {name: request.args.get(name, "") for name in ("agent", "state", "after")}
+    rows, following = tasks.page(tasks.selection(g.account.id, **wish))
+    return jsonify(tasks=[tasks.as_document(row) for row in rows], next=following)
 
 
 @blueprint.get(f"{API}/agents")
@@ -184,7 +207,8 @@ def agent(name: str, owner: str | None = None) -> Any:
     found = find_agent(name, owner)
     versions = [r.body for r in state.select("version", agent=found.id)]
     running = [{"id": r.id, **r.body} for r in state.select("instance", agent=found.id)]
-    members = {**found.body, "card": current().card(found.id)}
+    card = current().card(found.id)
+    members = {**found.body, "card": (card.members or None) if card else None}
     return jsonify(id=found.id, **members, versions=versions, instances=running)
 
 
@@ -241,8 +265,8 @@ def try_it(owner: str, name: str) -> Any:
     try:
         wish = {"input": json.loads(text)}
         task = current().accept(find_agent(name, owner), g.account.id, wish, RUN_S)
-        current().execute(task.id)
-        answer = tasks.as_document(tasks.get(task.id))
+        current().submit(task)
+        answer = tasks.as_document(current().finish(task, RUN_S))
     except (ValueError, RecursionError):
         answer = {"error": "The input is not JSON. Texts stand in double quotes."}
     except Problem as problem:

@@ -9,7 +9,10 @@ from appliance.service import Page, Served, Service
 
 class MarketRuntime(Served):
     def start(self) -> None:
-        current().recover()
+        current().open()
+
+    def stop(self) -> None:
+        current().close()
 
 
 SERVICE = Service(

@@ -13,8 +13,18 @@ from appliance.database import NodeModel
 from appliance.problems import Invalid, NotFound, Problem
 
 ENDED = ("completed", "failed", "canceled", "rejected")
+STATES = ("submitted", "working", "input-required", "auth-required", *ENDED)
+OLDER = {  # what the older network called them
+    "pendingpocassessment": "submitted",
+    "pocassigned": "submitted",
+    "claimed": "submitted",
+    "inprogress": "working",
+    "cancelled": "canceled",
+}
 LONGEST_S = 3600
 STREAMED_KEPT_S = 86_400.0
+METADATA_BYTES = 16 * 1024
+PAGE = 50
 
 
 class Task(NodeModel):
@@ -64,7 +74,10 @@ def validated(body: Any, default_timeout: int) -> dict[str, Any]:
         raise Invalid(f"timeout_s: 1 to {LONGEST_S}.", timeout_s="out of range")
     for name in ("parameters", "metadata"):
         if not isinstance(body.get(name, {}), dict):
-            raise Invalid(f"{name} must be an object.")
+            raise Invalid(f"{name} must be an object.", **{name: "not an object"})
+    if len(json.dumps(body.get("metadata", {}))) > METADATA_BYTES:
+        text = f"metadata may have {METADATA_BYTES >> 10} KiB; it is for labels."
+        raise Invalid(text, metadata="too large")
     return {
         "input": body["input"],
         "parameters": body.get("parameters", {}),
@@ -99,6 +112,38 @@ def create(owner: str, agent: str, version: str, caller: str, wish: Any) -> Task
     )
 
 
+def selection(caller: str, agent: str = "", state: str = "", after: str = "") -> Any:
+    """A query for a caller's tasks, newest first; raises Invalid."""
+    query = Task.select().where(Task.caller == caller).order_by(Task.id.desc())
+    if agent:
+        owner, _, name = agent.rpartition("/")
+        query = query.where(Task.agent == name)
+        query = query.where(Task.owner == owner) if owner else query
+    if state:
+        query = query.where(Task.state == state_named(state))
+    if after:
+        if Task.get_or_none((Task.id == after) & (Task.caller == caller)) is None:
+            text = "after: none of your tasks has this id; leave it out to begin anew."
+            raise Invalid(text, after="unknown")
+        query = query.where(Task.id < after)
+    return query
+
+
+def page(query: Any) -> tuple[list[Task], str | None]:
+    """The first tasks of a query, and the cursor for more."""
+    rows = list(query.limit(PAGE + 1))
+    return rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None
+
+
+def state_named(text: str) -> str:
+    """Today's state for its name here, in A2A 1.0 or in the older network."""
+    lower = text.lower().removeprefix("task_state_").replace("_", "-")
+    found = OLDER.get(lower, lower)
+    if found not in STATES:
+        raise Invalid(f"state: one of {', '.join(STATES)}.", state="unknown")
+    return found
+
+
 def get(id_: str, caller: str | None = None) -> Task:
     """A task; that of another caller does not exist."""
     row = Task.get_or_none(Task.id == id_)
@@ -107,12 +152,21 @@ def get(id_: str, caller: str | None = None) -> Task:
     return row
 
 
-def begin(id_: str) -> bool:
-    """From submitted to working; False when it was canceled meanwhile."""
-    changed = Task.update(state="working", started=clock.now()).where(
-        (Task.id == id_) & (Task.state == "submitted")
-    )
+def begin(id_: str, version: str, attempts: list[dict[str, Any]]) -> bool:
+    """From submitted to working; False when it has ended meanwhile."""
+    changed = Task.update(
+        state="working",
+        version=version,
+        started=clock.now(),
+        attempts=json.dumps(attempts),
+    ).where((Task.id == id_) & (Task.state == "submitted"))
     return bool(changed.execute())
+
+
+def attempt(id_: str, attempts: list[dict[str, Any]]) -> None:
+    """Keep what was tried so far, for who looks and for a gateway that restarts."""
+    open_ = (Task.id == id_) & Task.state.not_in(ENDED)
+    Task.update(attempts=json.dumps(attempts)).where(open_).execute()
 
 
 def end(
@@ -121,27 +175,45 @@ def end(
     *,
     output: Any = None,
     error: Problem | None = None,
-    usage: dict[str, Any] | None = None,
+    received: int = 0,
+    reported: Any = None,
     attempts: list[dict[str, Any]] | None = None,
 ) -> bool:
     """End a task, once: False when it had ended before."""
-    final = {
-        "state": state,
-        "ended": clock.now(),
-        "output": json.dumps(output) if state == "completed" else None,
-        "error": json.dumps(error.document()) if error else None,
-        "usage": json.dumps(usage or {}),
-        "attempts": json.dumps(attempts or []),
-    }
-    open_ = (Task.id == id_) & Task.state.not_in(ENDED)
     with database.node.atomic("immediate"):  # who sees the end sees its event
-        if not Task.update(**final).where(open_).execute():
+        task, now = get(id_), clock.now()
+        if task.state in ENDED:
             return False
+        if attempts is None:
+            attempts = json.loads(task.attempts)
+        for entry in attempts:
+            entry.setdefault("ended", clock.rfc3339(now))
+            entry.setdefault("outcome", error.name if error else state)
+        Task.update(
+            state=state,
+            ended=now,
+            output=json.dumps(output) if state == "completed" else None,
+            error=json.dumps(error.document()) if error else None,
+            usage=json.dumps(measured(task, now, received, reported)),
+            attempts=json.dumps(attempts),
+        ).where(Task.id == id_).execute()
         if error is None:
             say(id_, "result", as_document(get(id_)))
         else:
             say(id_, "error", error.document())
     return True
+
+
+def measured(task: Task, now: float, received: int, reported: Any) -> dict[str, Any]:
+    """Usage as the gateway saw it; what the agent claims is kept apart."""
+    started = task.started or now
+    return {
+        "wall_ms": round((now - started) * 1000),
+        "queue_ms": round((started - task.created) * 1000),
+        "request_bytes": len(task.request.encode()),
+        "response_bytes": received,
+        "reported": reported or {},
+    }
 
 
 def say(id_: str, kind: str, body: Any) -> None:
@@ -167,9 +239,15 @@ def trim(keep_days: int) -> int:
 
 
 def queue_position(task: Task) -> int | None:
+    """The place among the tasks that wait for the same agent, from 1."""
     if task.state != "submitted":
         return None
-    before = Task.select().where((Task.state == "submitted") & (Task.id < task.id))
+    before = Task.select().where(
+        (Task.state == "submitted")
+        & (Task.owner == task.owner)
+        & (Task.agent == task.agent)
+        & (Task.id < task.id)
+    )
     return int(before.count()) + 1
 
 

@@ -55,7 +55,7 @@ class Records:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Settings:
-    market = MarketSettings(workers=2, max_output_mib=1)
+    market = MarketSettings(workers=2, tasks_per_agent=2, max_output_mib=1)
     return Settings(
         data_dir=tmp_path / "data",
         run_dir=tmp_path / "run",
@@ -67,6 +67,7 @@ def config(tmp_path: Path) -> Settings:
 @pytest.fixture
 def records(monkeypatch: pytest.MonkeyPatch) -> Records:
     kept = Records()
+    monkeypatch.setattr(state, "own_node", lambda config: {})
     for name in ("find", "select", "put"):
         monkeypatch.setattr(state, name, getattr(kept, name))
     return kept
@@ -79,6 +80,7 @@ def engine(
     (config.data_dir / "node").mkdir(parents=True)
     schema.open_all(config)
     made = Engine(config)
+    made.open()
     engines.current.cache_clear()
     monkeypatch.setattr(engines, "current", lambda: made)
     yield made
