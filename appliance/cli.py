@@ -406,6 +406,49 @@ def storage() -> None:
     click.echo(f"form pack collect --all frees {in_mb(found['unused_bytes'])}")
 
 
+@main.group("state")
+def state_group() -> None:
+    """Records."""
+
+
+@state_group.command("list")
+@click.argument("kind")
+@plain_errors
+def state_list(kind: str) -> None:
+    """List the records of KIND: node, account, agent, version, build, …"""
+    after: str | None = ""
+    while after is not None:
+        query = {"kind": kind, "after": after}
+        found = call("GET", "/api/v1/state/records", params=query)
+        for item in found["records"]:
+            click.echo(f"{item['time']} {item['seq']:8} {item['id']}")
+        after = found["next"]
+
+
+@state_group.command("show")
+@click.argument("kind")
+@click.argument("id_", metavar="ID")
+@plain_errors
+def state_show(kind: str, id_: str) -> None:
+    """Print a record: body, stamp, signature's verdict, links both ways."""
+    from urllib.parse import quote
+
+    found = call("GET", f"/api/v1/state/records/{quote(kind)}/{quote(id_)}")
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+@state_group.command("verify")
+@plain_errors
+def state_verify() -> None:
+    """Check every signature, stamp and link; status 1 when one is wrong."""
+    found = call("GET", "/api/v1/state/verification")
+    for what in ("wrong_signatures", "repeated_stamps", "dangling_links"):
+        for line in found[what]:
+            click.echo(f"{what.replace('_', ' ')}: {line}", err=True)
+    click.echo(f"{found['records']} records; database: {found['integrity']}")
+    sys.exit(0 if found["is_fine"] else 1)
+
+
 @main.group()
 def vmm() -> None:
     """Instances."""

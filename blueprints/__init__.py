@@ -26,6 +26,7 @@ ROOMS = (
     "vmm",
     "market",
     "dns",
+    "state",
     "services",
     "navigation",
     "storage",

@@ -159,6 +159,7 @@ def register(run: Run) -> None:
     manifest = {**links, "formfile": pack.as_document(formfile)}
     versions.register(run.account, owner, formfile.name, version, manifest, run.id)
     deployment = {
+        "account": run.account,
         "agent": agent,
         "version": version,
         "created": clock.rfc3339(clock.now()),
@@ -175,14 +176,14 @@ def unregister(run: Run) -> None:
     if "before" not in memory:
         return
     state.remove("deployment", run.id)
-    if memory["new_version"]:
-        state.remove("version", f"{memory['agent']}@{memory['version']}")
-    if not state.select("version", build_id=memory["build_id"]):
-        state.remove("build", memory["build_id"])
     if memory["before"] is None:
         state.remove("agent", memory["agent"])
     else:
         state.put("agent", memory["agent"], memory["before"])
+    if memory["new_version"]:
+        state.remove("version", f"{memory['agent']}@{memory['version']}")
+    if not state.select("version", build_id=memory["build_id"]):
+        state.remove("build", memory["build_id"])
 
 
 def place(run: Run) -> None:
@@ -383,7 +384,7 @@ def _retire(run: Run, instance: str) -> None:
     try:
         vmm.shutdown(instance)
         vmm.delete(instance)
-        state.remove("instance", instance)
+        vmm.forget(instance)
     except Problem as problem:
         run.log(f"{instance} is released later: {problem}")
 

@@ -61,11 +61,8 @@ def delete(run: Run) -> None:
     """The instance, its disk and its names go; the agent stays in the catalogue."""
     record = state.find("instance", run.subject)
     vmm.delete(run.subject)
-    for domain in state.select("domain", instance=run.subject):
-        state.remove("domain", domain.id)
+    vmm.forget(run.subject)
     if record is not None:
-        state.remove("instance", run.subject)
-        state.remove("deployment", record.body["deployment"])
         _say(f"{record.body['name']} was deleted", run.subject)
 
 

@@ -53,10 +53,16 @@ def register(
             state.put("agent", agent, body)
         return before.body, False
     formfile, now = manifest.get("formfile", {}), clock.rfc3339(clock.now())
-    common = {"agent": agent, "version": version, **links, "created": now}
-    body = {**common, "formfile": formfile}
+    body = {
+        "agent": agent,
+        "version": version,
+        **links,
+        "formfile": formfile,
+        "created": now,
+    }
     if state.find("build", links["build_id"]) is None:
-        state.put("build", links["build_id"], {**common, "operation": operation})
+        build = {"image": links["image"], "operation": operation, "created": now}
+        state.put("build", links["build_id"], build)
     state.put("version", f"{agent}@{version}", body)
     state.put("agent", agent, agent_body(owner_id, owner, name, version, formfile))
     return body, True

@@ -80,13 +80,16 @@ def _ask(request: dict[str, Any]) -> Record:
             link.settimeout(10)
             link.connect(str(path))
             link.sendall(json.dumps(request).encode() + b"\n")
-            answer = json.loads(link.makefile("rb").readline() or b"{}")
+            answer = json.loads(link.makefile("rb").readline())
     except (OSError, ValueError) as error:
         raise EngineGone(
             "state-unavailable",
             f"formation-state does not answer ({error}); nothing was changed. Its log "
             "says why: form logs state.",
         ) from None
-    if "record" not in answer:
-        raise from_document(answer.get("problem", {}))
-    return Record(**answer["record"])
+    if "record" in answer:
+        return Record(**answer["record"])
+    problem = from_document(answer["problem"])
+    if problem.status == 503:  # it may be over soon: steps of operations wait
+        raise EngineGone(problem.name, problem.detail)
+    raise problem

@@ -26,6 +26,7 @@ KINDS = (
     "domain",
 )
 AHEAD_MS = 60_000
+LATEST_MS = 1 << 46  # in the year 4199; SQLite's integers end at 2**63
 
 
 @dataclass(frozen=True)
@@ -65,19 +66,46 @@ def sign(record: Record, signer: Callable[[bytes], bytes]) -> Record:
 
 def is_genuine(record: Record, public_key: bytes) -> bool:
     """Whether the record's author, known by `public_key`, signed it."""
+    try:
+        signature = bytes.fromhex(record.signature)
+    except ValueError:
+        return False
     return identity.fingerprint(public_key) == record.author and identity.verify(
-        public_key, bytes.fromhex(record.signature), signed_bytes(record)
+        public_key, signature, signed_bytes(record)
     )
 
 
 def wins(one: Record, other: Record) -> bool:
-    """Whether `one` replaces `other`; the same on every node."""
-    return (one.hlc, one.author) > (other.hlc, other.author)
+    """Whether `one` replaces `other`; the same on every node. Honest authors use a
+    stamp once; of two records with one stamp the higher signature wins, so that
+    nodes agree about liars too."""
+    return _rank(one) > _rank(other)
+
+
+def merge(one: Record, other: Record) -> Record:
+    """What is left of two versions of a record."""
+    return one if wins(one, other) else other
+
+
+def _rank(record: Record) -> tuple[int, str, str, int, str]:
+    return (
+        record.hlc,
+        record.author,
+        record.incarnation,
+        record.seq,
+        record.signature,
+    )
 
 
 def tick(last: int, wall_ms: int) -> int:
-    """The next hybrid logical time after `last` (Kulkarni et al., 2014)."""
-    return max(last + 1, wall_ms << 16)
+    """The next hybrid logical time after `last` (Kulkarni et al., 2014); a clock
+    beyond what a stamp can hold no longer counts."""
+    return max(last + 1, min(wall_ms, LATEST_MS) << 16)
+
+
+def seconds(hlc: int) -> float:
+    """A stamp's time, in seconds since the epoch."""
+    return (hlc >> 16) / 1000
 
 
 def is_ahead(hlc: int, wall_ms: int) -> bool:

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import socket
 import socketserver
 import struct
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from appliance.problems import NotFound, Problem
+import rfc8785
+from peewee import PeeweeException
+
+from appliance.problems import NotFound, Problem, Unavailable
 from appliance.state.store import Store
 
 LONGEST = 1 << 20
+PATIENCE_S = 5.0  # from the connection to the end of the line
+LONGEST_ID = 512
+CONNECTIONS = 64  # open at once, for each uid
 WRITERS: dict[str, frozenset[str]] = {
     "node": frozenset({"jobs", "web"}),
     "account": frozenset({"jobs", "web"}),
     "agent": frozenset({"jobs", "web"}),
     "version": frozenset({"jobs", "web"}),
-    "build": frozenset({"jobs"}),
+    "build": frozenset({"jobs", "web"}),
     "deployment": frozenset({"jobs"}),
     "instance": frozenset({"jobs"}),
     "domain": frozenset({"jobs"}),
@@ -42,13 +52,50 @@ def may_write(kind: str, uid: int, web_uid: int | None) -> bool:
     return uid == web_uid and "web" in WRITERS.get(kind, frozenset())
 
 
-class _Handler(socketserver.StreamRequestHandler):
+def read_line(link: socket.socket, patience: float = PATIENCE_S) -> bytes:
+    """A line of at most `LONGEST` bytes, newline included; empty when the peer left
+    without one. Raises Problem for a peer that is too slow or says too much."""
+    end, line = time.monotonic() + patience, bytearray()
+    while not line.endswith(b"\n"):
+        left = end - time.monotonic()
+        if left <= 0:
+            raise Problem(
+                "too-slow", f"No whole line came within {patience:g} s.", status=408
+            )
+        link.settimeout(left)
+        try:
+            chunk = link.recv(65536)
+        except TimeoutError:
+            continue
+        if not chunk:
+            return b""
+        line += chunk
+        if len(line) > LONGEST:
+            raise Problem("too-large", "A record may have 1 MiB.", status=413)
+    return bytes(line)
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    server: StateServer
+    request: socket.socket
+
     def handle(self) -> None:
-        server = self.server
-        assert isinstance(server, StateServer)
-        line = self.rfile.readline(LONGEST + 1)
-        answer = server.answer(line, peer_uid(self.connection))
-        self.wfile.write(json.dumps(answer).encode() + b"\n")
+        link, uid = self.request, peer_uid(self.request)
+        try:
+            with self.server.place(uid):
+                line = read_line(link)
+                answer = self.server.answer(line, uid) if line else None
+        except Problem as problem:
+            answer = {"problem": problem.document()}
+        except ConnectionError:
+            return
+        if answer is not None:
+            with contextlib.suppress(OSError):  # the peer need not wait for it
+                link.settimeout(PATIENCE_S)
+                link.sendall(json.dumps(answer).encode() + b"\n")
+
+    def finish(self) -> None:
+        self.server.close_database()
 
 
 class StateServer(socketserver.ThreadingUnixStreamServer):
@@ -71,6 +118,26 @@ class StateServer(socketserver.ThreadingUnixStreamServer):
         self._web_uid = web_uid
         self._written = written
         self._lock = threading.Lock()
+        self._open: Counter[int] = Counter()
+        self._counting = threading.Lock()
+
+    @contextlib.contextmanager
+    def place(self, uid: int) -> Iterator[None]:
+        """One of the connections that a uid may have; raises Problem at the limit,
+        so that a peer that opens many and says nothing harms only its own uid."""
+        with self._counting:
+            if self._open[uid] >= CONNECTIONS:
+                raise Unavailable("too-many-connections", f"uid {uid} has too many.")
+            self._open[uid] += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._open[uid] -= 1
+
+    def close_database(self) -> None:
+        """Close the calling thread's connection."""
+        self._store.database.close()
 
     def answer(self, line: bytes, uid: int) -> dict[str, Any]:
         """The record that was written, or the problem."""
@@ -78,6 +145,8 @@ class StateServer(socketserver.ThreadingUnixStreamServer):
             record = self._write(parse(line), uid)
         except Problem as problem:
             return {"problem": problem.document()}
+        except (PeeweeException, OSError) as error:
+            return {"problem": unwritten(error).document()}
         self._written(record["kind"])
         return {"record": record}
 
@@ -100,16 +169,24 @@ class StateServer(socketserver.ThreadingUnixStreamServer):
             return asdict(self._store.write(kind, id_, body, deleted=wish["deleted"]))
 
 
+def unwritten(error: Exception) -> Problem:
+    """What a writer is told of a database that cannot be written."""
+    full = "disk is full" in str(error)
+    full |= isinstance(error, OSError) and error.errno == errno.ENOSPC
+    text = f"state.db cannot be written ({error}); nothing was changed."
+    if full:
+        return Problem("disk-full", text, status=507)
+    return Unavailable("state-unavailable", text)
+
+
 def parse(line: bytes) -> dict[str, Any]:
     """A wish from its line; raises Problem for anything else."""
-    if len(line) > LONGEST:
-        raise Problem("too-large", "A record may have 1 MiB.", status=413)
     try:
         wish = json.loads(line)
         kind, id_, body = wish["kind"], wish["id"], wish["body"]
-    except (ValueError, KeyError, TypeError):
+        deleted, merge = wish.get("deleted", False), wish.get("merge", False)
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Problem("wish-invalid", "Not a record: kind, id, body.") from None
-    deleted, merge = wish.get("deleted", False), wish.get("merge", False)
     if not (
         isinstance(kind, str)
         and isinstance(id_, str)
@@ -118,4 +195,18 @@ def parse(line: bytes) -> dict[str, Any]:
         and isinstance(merge, bool)
     ):
         raise Problem("wish-invalid", "Not a record: kind, id, body.")
+    if not (0 < len(id_) <= LONGEST_ID and id_.isprintable()):
+        raise Problem("wish-invalid", f"An id has 1 to {LONGEST_ID} visible letters.")
+    must_be_canonical({"kind": kind, "id": id_, "body": body})
     return {"kind": kind, "id": id_, "body": body, "deleted": deleted, "merge": merge}
+
+
+def must_be_canonical(value: Mapping[str, Any]) -> None:
+    """Refuse what has no canonical JSON, and so no signature: NaN, integers beyond
+    2**53, halves of surrogate pairs, nesting without end."""
+    try:
+        rfc8785.dumps(dict(value))
+    except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as error:
+        raise Problem(
+            "wish-invalid", f"A record cannot hold this: {error or 'too deep'}."
+        ) from None

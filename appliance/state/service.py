@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from appliance.config import Settings
-from appliance.service import Served, Service, State
+from appliance.service import Page, Served, Service, State
 
 
 class StateRuntime(Served):
@@ -29,5 +29,6 @@ SERVICE = Service(
     runtime=StateRuntime,
     section="state",
     always=True,
+    pages=(Page("/state/", "Records", "Administration", rank=60),),
     summary="Keeps the node's signed records; the only one that writes them.",
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,22 @@ MIGRATIONS = (
         primary key (kind, id, hlc, author));
     create table own (
         incarnation text not null, seq integer not null, hlc integer not null);
+    """,
+    """
+    create index record_owner on record
+        (kind, json_extract(body, '$.owner'), id) where deleted = 0;
+    create index record_account on record
+        (kind, json_extract(body, '$.account'), id) where deleted = 0;
+    create index record_agent on record
+        (kind, json_extract(body, '$.agent'), id) where deleted = 0;
+    create index record_build on record
+        (kind, json_extract(body, '$.build_id'), id) where deleted = 0;
+    create index record_node on record
+        (kind, json_extract(body, '$.node'), id) where deleted = 0;
+    create index record_deployment on record
+        (kind, json_extract(body, '$.deployment'), id) where deleted = 0;
+    create index record_instance on record
+        (kind, json_extract(body, '$.instance'), id) where deleted = 0;
     """,
 )
 _COLUMNS = "kind, id, body, author, incarnation, seq, hlc, signature, deleted"
@@ -57,22 +74,24 @@ class Reader:
             str(path), pragmas={"busy_timeout": 5000}, timeout=5
         )
 
-    def find(self, kind: str, id_: str) -> Record | None:
+    def find(self, kind: str, id_: str, *, deleted: bool = False) -> Record | None:
+        """The record; with `deleted`, also the tombstone of one that was."""
         row = self.database.execute_sql(
-            f"select {_COLUMNS} from record where kind=? and id=? and deleted=0",  # noqa: S608
-            (kind, id_),
+            f"select {_COLUMNS} from record where kind=? and id=? and deleted<=?",  # noqa: S608
+            (kind, id_, int(deleted)),
         ).fetchone()
         return _record(row) if row else None
 
-    def select(self, kind: str, equals: dict[str, Any]) -> list[Record]:
-        where = "".join(" and json_extract(body, ?) = ?" for _ in equals)
-        values: list[Any] = [kind]
-        for key, value in equals.items():
-            values += [f"$.{key}", value]
+    def select(
+        self, kind: str, equals: Mapping[str, Any], *, after: str = "", limit: int = -1
+    ) -> list[Record]:
+        """Living records by members of their bodies (`id` is their own), in the
+        ids' order; members that link records are indexed."""
+        where = "".join(f" and {_column(key)} = ?" for key in equals)
         rows = self.database.execute_sql(
-            f"select {_COLUMNS} from record where kind=? and deleted=0{where} "  # noqa: S608
-            "order by id",
-            values,
+            f"select {_COLUMNS} from record where kind=? and deleted=0 and id>?{where} "  # noqa: S608
+            "order by id limit ?",
+            (kind, after, *equals.values(), limit),
         ).fetchall()
         return [_record(row) for row in rows]
 
@@ -80,13 +99,70 @@ class Reader:
         query = "select count(*) from record where kind=? and deleted=0"
         return int(self.database.execute_sql(query, (kind,)).fetchone()[0])
 
+    def every(self) -> Iterator[Record]:
+        """All records and tombstones."""
+        rows = self.database.execute_sql(
+            f"select {_COLUMNS} from record order by kind, id"  # noqa: S608
+        )
+        return map(_record, rows)
+
+    def headers(self, kind: str, id_: str) -> list[Header]:
+        """What is kept of a record's versions, the newest first."""
+        rows = self.database.execute_sql(
+            "select author, incarnation, seq, hlc from header where kind=? and id=? "
+            "order by hlc desc, author desc",
+            (kind, id_),
+        )
+        return [Header(*row) for row in rows]
+
+    def own(self) -> Own | None:
+        """Where this node's own stamps have come to; None before its first start."""
+        row = self.database.execute_sql(
+            "select incarnation, seq, hlc from own"
+        ).fetchone()
+        return Own(*row) if row else None
+
     def marker(self) -> int:
         """A number that changes whenever another connection wrote."""
         return int(self.database.execute_sql("pragma data_version").fetchone()[0])
 
 
+def _column(key: str) -> str:
+    """The SQL of a body's member: a literal path, which an index can match."""
+    if not key.isidentifier():
+        raise ValueError(key)
+    return "id" if key == "id" else f"json_extract(body, '$.{key}')"
+
+
+@dataclass(frozen=True)
+class Header:
+    """Who wrote a version of a record, and when."""
+
+    author: str
+    incarnation: str
+    seq: int
+    hlc: int
+
+
+@dataclass(frozen=True)
+class Own:
+    """The stamp that was used last."""
+
+    incarnation: str
+    seq: int
+    hlc: int
+
+    def goes_on_from(self, seen: Own) -> bool:
+        return self.incarnation == seen.incarnation and self.seq >= seen.seq
+
+
 class Store(Reader):
-    """The one writer: stamps, signs and keeps records of this node."""
+    """Stamps, signs and keeps records of this node.
+
+    The witness lies outside the database and is written first: a database that was
+    restored from a backup lacks what the witness has seen, and begins a new
+    incarnation, so that no (incarnation, seq) is used twice.
+    """
 
     def __init__(
         self,
@@ -100,35 +176,20 @@ class Store(Reader):
         self._author = author
         self._signer = signer
         self._headers_kept = headers_kept
-        self._begin(path.with_name("incarnation"))
+        self._witness = path.with_name("incarnation")
+        with self.database.atomic("immediate"):
+            self._begin()
 
-    def _begin(self, witness: Path) -> None:
-        """Go on in the known incarnation, or start a new one.
-
-        The witness lies outside the database: a database restored from a backup
-        lacks the seqs that the witness has seen, and must not use them again.
-        """
-        row = self.database.execute_sql(
-            "select incarnation, seq, hlc from own"
-        ).fetchone()
-        seen = witness.read_text().split() if witness.exists() else []
-        self._witness = witness
-        if row and seen and seen[0] == row[0] and int(seen[1]) <= row[1]:
-            self._incarnation, self._seq, self._hlc = row
+    def _begin(self) -> None:
+        """Go on in the known incarnation, or start a new one."""
+        known, seen = self.own(), read_witness(self._witness)
+        if known and seen and known.goes_on_from(seen):
             return
-        self._incarnation, self._seq = secrets.token_hex(8), 0
-        self._hlc = int(row[2]) if row else 0
-        with self.database.atomic():
-            self.database.execute_sql("delete from own")
-            self.database.execute_sql(
-                "insert into own values (?, 0, ?)", (self._incarnation, self._hlc)
-            )
-        self._witness_now()
-
-    def _witness_now(self) -> None:
-        draft = self._witness.with_suffix(".new")
-        draft.write_text(f"{self._incarnation} {self._seq}\n")
-        draft.replace(self._witness)
+        hlc = max((own.hlc for own in (known, seen) if own), default=0)
+        fresh = Own(secrets.token_hex(8), 0, hlc)
+        write_witness(self._witness, fresh)
+        self.database.execute_sql("delete from own")
+        self.database.execute_sql("insert into own values (?,?,?)", astuple(fresh))
 
     def write(
         self, kind: str, id_: str, body: dict[str, Any], *, deleted: bool = False
@@ -136,42 +197,59 @@ class Store(Reader):
         """Stamp, sign and keep one record; durable when this returns."""
         if kind not in KINDS:
             raise Problem("kind-unknown", f"There are no records of kind {kind!r}.")
-        seq = self._seq + 1
-        hlc = tick(self._hlc, int(clock.now() * 1000))
-        record = sign(
-            Record(
-                kind, id_, body, self._author, self._incarnation, seq, hlc, "", deleted
-            ),
-            self._signer,
-        )
         with self.database.atomic("immediate"):
+            last = self.own()
+            assert last is not None  # since __init__
+            hlc = tick(last.hlc, int(clock.now() * 1000))
+            stamp = Own(last.incarnation, last.seq + 1, hlc)
+            record = self._signed(kind, id_, body, stamp, deleted)
+            write_witness(self._witness, stamp)
             self._keep(record)
-            self.database.execute_sql("update own set seq=?, hlc=?", (seq, hlc))
-        self._seq, self._hlc = seq, hlc
-        self._witness_now()
+            self.database.execute_sql("update own set seq=?, hlc=?", (stamp.seq, hlc))
         return record
 
+    def _signed(
+        self, kind: str, id_: str, body: dict[str, Any], stamp: Own, deleted: bool
+    ) -> Record:
+        incarnation, seq, hlc = astuple(stamp)
+        record = Record(
+            kind, id_, body, self._author, incarnation, seq, hlc, "", deleted
+        )
+        return sign(record, self._signer)
+
     def _keep(self, record: Record) -> None:
-        values = (
-            record.kind,
-            record.id,
-            json.dumps(record.body, separators=(",", ":")),
-            record.author,
-            record.incarnation,
-            record.seq,
-            record.hlc,
-            record.signature,
-            int(record.deleted),
+        body = json.dumps(record.body, separators=(",", ":"))
+        key = (record.kind, record.id)
+        stamp = (record.author, record.incarnation, record.seq, record.hlc)
+        # never `replace`: of two records with one seq it would drop the other
+        self.database.execute_sql(
+            f"insert into record ({_COLUMNS}) values (?,?,?,?,?,?,?,?,?) "  # noqa: S608
+            "on conflict (kind, id) do update set body=excluded.body, "
+            "author=excluded.author, incarnation=excluded.incarnation, "
+            "seq=excluded.seq, hlc=excluded.hlc, signature=excluded.signature, "
+            "deleted=excluded.deleted",
+            (*key, body, *stamp, record.signature, int(record.deleted)),
         )
         self.database.execute_sql(
-            "replace into record values (?,?,?,?,?,?,?,?,?)", values
-        )
-        self.database.execute_sql(
-            "replace into header values (?,?,?,?,?,?)",
-            (values[0], values[1], *values[3:7]),
+            "insert into header values (?,?,?,?,?,?)", (*key, *stamp)
         )
         self.database.execute_sql(
             "delete from header where kind=? and id=? and hlc not in (select hlc "
             "from header where kind=? and id=? order by hlc desc limit ?)",
-            (*values[:2], *values[:2], self._headers_kept),
+            (*key, *key, self._headers_kept),
         )
+
+
+def read_witness(path: Path) -> Own | None:
+    """What the witness saw; None where there is none, or none that can be read."""
+    try:
+        incarnation, seq, *hlc = path.read_text().split()
+        return Own(incarnation, int(seq), int(hlc[0]) if hlc else 0)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def write_witness(path: Path, stamp: Own) -> None:
+    draft = path.with_suffix(".new")
+    draft.write_text(f"{stamp.incarnation} {stamp.seq} {stamp.hlc}\n")
+    draft.replace(path)

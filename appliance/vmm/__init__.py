@@ -9,6 +9,7 @@ from appliance.vmm.instances import (
     delete,
     domain_state,
     folder,
+    forget,
     kernel_arguments,
     shutdown,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "domain_state",
     "find_volume",
     "folder",
+    "forget",
     "kernel_arguments",
     "probe_health",
     "shutdown",

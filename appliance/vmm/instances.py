@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from appliance import state
 from appliance.config import settings
 from appliance.problems import Problem
 from appliance.vmm.domain import InstanceSpec, domain_xml
@@ -83,6 +84,21 @@ def delete(instance: str) -> None:
 
     libvirt.undefine(instance)
     shutil.rmtree(folder(instance), ignore_errors=True)
+
+
+def forget(instance: str) -> None:
+    """Remove the record of an instance whose VM is gone, and what only it needed:
+    the names that lead to it and, unless others belong to it, its deployment. It
+    goes last, so that after a crash the rest is still found."""
+    for domain in state.select("domain", instance=instance):
+        state.remove("domain", domain.id)
+    record = state.find("instance", instance)
+    if record is None:
+        return
+    deployment = record.body.get("deployment", "")
+    if [r.id for r in state.select("instance", deployment=deployment)] == [instance]:
+        state.remove("deployment", deployment)
+    state.remove("instance", instance)
 
 
 def kernel_arguments(base: Path) -> str:

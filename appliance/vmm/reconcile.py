@@ -100,7 +100,7 @@ class Reconciler:
         elif action == "delete":
             instances.shutdown(instance)
             instances.delete(instance)
-            state.remove("instance", instance)
+            instances.forget(instance)
             del self._backoffs[instance]
         else:
             ok, why = probe_health(body["address"], body["port"], body["health_path"])

@@ -1,0 +1,152 @@
+"""Records: what there is, one of them with its links both ways, and whether all of
+them are genuine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, jsonify, render_template, request
+
+from appliance import clock
+from appliance.config import settings
+from appliance.problems import Invalid, NotFound
+from appliance.state import Record, inspection, open_state, walk
+from appliance.state.records import KINDS, seconds
+from appliance.state.store import Header
+from blueprints.access import requires
+
+blueprint = Blueprint("state", __name__)
+API = "/api/v1/state"
+PAGE = 100
+
+
+def find(kind: str, id_: str) -> Record:
+    """The record or its tombstone; raises NotFound."""
+    found = open_state(settings()).find(kind, id_, deleted=True)
+    if found is None:
+        raise NotFound("record-unknown", f"There is no {kind} {id_}.")
+    return found
+
+
+def listed() -> tuple[str, list[Record], str | None]:
+    """The kind that was asked for, its records, and the id that `after` goes on
+    from; None where that was all."""
+    kind, after = request.args.get("kind", ""), request.args.get("after", "")
+    if kind not in KINDS:
+        raise Invalid(f"kind is one of {', '.join(KINDS)}; not {kind!r}.")
+    found = open_state(settings()).select(kind, {}, after=after, limit=PAGE + 1)
+    return kind, found[:PAGE], found[PAGE - 1].id if len(found) > PAGE else None
+
+
+def document(record: Record | Header) -> dict[str, Any]:
+    """A record, or a header of one, as the API shows it."""
+    time = clock.rfc3339(seconds(record.hlc))
+    return {**asdict(record), "hlc": str(record.hlc), "time": time}
+
+
+def whole(record: Record) -> dict[str, Any]:
+    """A record with everything that can be said of it."""
+    reader = open_state(settings())
+    keys = inspection.public_keys(settings(), reader)
+    ends = ends_of(record.kind, record.id)
+    return {
+        **document(record),
+        "verdict": inspection.verdict(record, keys),
+        "headers": [document(h) for h in reader.headers(record.kind, record.id)],
+        "links": [asdict(end) for end in ends["links"]],
+        "linked_from": [asdict(end) for end in ends["linked_from"]],
+    }
+
+
+@blueprint.app_template_global()
+def ends_of(kind: str, id_: str) -> dict[str, Sequence[walk.Reference]]:
+    """Both ends of a record's links, for any page."""
+    reader = open_state(settings())
+    record = reader.find(kind, id_)
+    return {
+        "links": walk.links(reader, record) if record else [],
+        "linked_from": walk.linked_from(reader, kind, id_),
+    }
+
+
+@blueprint.app_template_global()
+def records_of(operation: dict[str, Any]) -> list[Record]:
+    """The living records that an operation made or is about."""
+    result, subject = operation["result"] or {}, operation["subject"]
+    version = f"{result.get('agent')}@{result.get('version')}"
+    wanted = [("agent", result.get("agent") or subject), ("version", version)]
+    wanted += [("deployment", operation["id"]), ("instance", operation["id"])]
+    wanted += [("instance", subject)]
+    found = [open_state(settings()).find(*key) for key in dict.fromkeys(wanted)]
+    return [record for record in found if record is not None]
+
+
+@blueprint.app_template_global()
+def room_of(kind: str, id_: str) -> str | None:
+    """The page where a person works with what a record describes."""
+    rooms = {"agent": "/market/", "instance": "/vmm/"}
+    return f"{rooms[kind]}{id_}" if kind in rooms else None
+
+
+@blueprint.get("/state/")
+@requires("account")
+def page() -> Any:
+    if "kind" in request.args:
+        kind, records, following = listed()
+        return render_template(
+            "state/kind.html",
+            kind=kind,
+            records=records,
+            following=following,
+            seconds=seconds,
+        )
+    found = inspection.overview(settings(), open_state(settings()))
+    return render_template("state/index.html", found=found, seconds=seconds)
+
+
+@blueprint.get("/state/verification")
+@requires("account")
+def verification_page() -> Any:
+    found = inspection.verify(settings(), open_state(settings()))
+    return render_template("state/verification.html", found=found)
+
+
+@blueprint.get("/state/<kind>/<path:id_>")
+@requires("account")
+def record_page(kind: str, id_: str) -> Any:
+    record = find(kind, id_)
+    return render_template(
+        "state/record.html", record=record, whole=whole(record), seconds=seconds
+    )
+
+
+@blueprint.get(f"{API}/overview")
+@requires("account")
+def overview() -> Any:
+    found = asdict(inspection.overview(settings(), open_state(settings())))
+    if found["own"]:
+        found["own"]["hlc"] = str(found["own"]["hlc"])
+    return jsonify(found)
+
+
+@blueprint.get(f"{API}/records")
+@requires("account")
+def records() -> Any:
+    """Records of the kind `kind`, a hundred at a time; `next` is the next `after`."""
+    _, found, following = listed()
+    return jsonify(records=[document(record) for record in found], next=following)
+
+
+@blueprint.get(f"{API}/records/<kind>/<path:id_>")
+@requires("account")
+def show(kind: str, id_: str) -> Any:
+    return jsonify(whole(find(kind, id_)))
+
+
+@blueprint.get(f"{API}/verification")
+@requires("account")
+def verification() -> Any:
+    found = inspection.verify(settings(), open_state(settings()))
+    return jsonify(**asdict(found), is_fine=found.is_fine)
