@@ -6,6 +6,7 @@ object a line each way.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -79,7 +80,10 @@ def _ask(request: dict[str, Any]) -> Record:
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(10)
             link.connect(str(path))
-            link.sendall(json.dumps(request).encode() + b"\n")
+            with contextlib.suppress(
+                BrokenPipeError
+            ):  # it refused at once, and says why
+                link.sendall(json.dumps(request).encode() + b"\n")
             answer = json.loads(link.makefile("rb").readline())
     except (OSError, ValueError) as error:
         raise EngineGone(
