@@ -22,7 +22,8 @@ from pathlib import Path
 
 from appliance.config import Settings
 from appliance.pack import cgroup, network, reach
-from appliance.pack.contract import image_files, setup_script
+from appliance.pack.accounts import setup_script
+from appliance.pack.contract import image_files
 from appliance.pack.formfile import Copy, Formfile, Install, Step
 from appliance.pack.identity import build_id, entries
 from appliance.pack.images import image_file, take

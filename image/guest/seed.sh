@@ -108,16 +108,18 @@ seed_volumes() {
     done <"$seed/volumes"
 }
 
+# Once an instance: at later boots, what its users chose themselves stays.
 seed_accounts() {
-    if [ -s "$seed/shadow" ]; then
-        /usr/sbin/chpasswd -e <"$seed/shadow" >"$console" 2>&1
-        rm -f "$seed/shadow"
+    applied=/var/lib/formation/accounts
+    if [ ! -e "$applied" ]; then
+        [ ! -s "$seed/shadow" ] ||
+            /usr/sbin/chpasswd -e <"$seed/shadow" >"$console" 2>&1
+        [ ! -s "$seed/expire" ] || while read -r user; do
+            [ -z "$user" ] || /usr/bin/chage -d 0 "$user" >"$console" 2>&1
+        done <"$seed/expire"
+        mkdir -p /var/lib/formation && : >"$applied"
     fi
-    [ -s "$seed/expire" ] || return 0
-    while read -r user; do
-        [ -z "$user" ] || /usr/bin/chage -d 0 "$user" >"$console" 2>&1
-    done <"$seed/expire"
-    rm -f "$seed/expire"
+    rm -f "$seed/shadow" "$seed/expire"
 }
 
 # The image's file system is as large as its content needed; the disk is larger.

@@ -161,6 +161,18 @@ class Machine:
                 return base64.b64decode(status.get("out-data", "")).decode()
             select.select([], [], [], 0.05)
 
+    def wait_shell(self, test: str, timeout: float = 90) -> None:
+        """Until a shell line ends well; the guest agent may not be there yet."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                if self.shell(f"if {test}; then echo yes; fi") == "yes\n":
+                    return
+            except (OSError, ValueError):
+                pass
+            assert time.monotonic() < deadline, (test, self.lines)
+            select.select([], [], [], 0.1)
+
     def press_power_button(self) -> None:
         with socket.socket(socket.AF_UNIX) as link:
             link.connect(str(self.qmp))

@@ -45,8 +45,10 @@ class Bench:
     def layers(self) -> Path:
         return self.folder / "data/pack/layers"
 
-    def request(self, text: str, context: Path | None = None) -> pack.BuildRequest:
-        checked = pack.check(f"NAME t\n{text}\n{END}", context)
+    def request(
+        self, text: str, context: Path | None = None, entrypoint: str = END
+    ) -> pack.BuildRequest:
+        checked = pack.check(f"NAME t\n{text}\n{entrypoint}", context)
         formfile = checked.formfile
         assert formfile is not None, checked.diagnostics
         return pack.BuildRequest(
@@ -66,10 +68,11 @@ class Bench:
         text: str,
         context: Path | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        entrypoint: str = END,
         **limits: float,
     ) -> pack.BuiltImage:
         self.lines.clear()
-        request = self.request(text, context)
+        request = self.request(text, context, entrypoint)
         request = replace(request, limits=replace(self.limits, **limits))
         return pack.build(request, self.lines.append, cancelled)
 
