@@ -43,8 +43,14 @@ class AuthSettings(Section):
     """Sessions, throttling and what counts as local."""
 
     session_hours: int = Field(72, ge=1, description="A session ends after this.")
+    idle_hours: int = Field(
+        12, ge=1, description="A session that was not used for this long ends."
+    )
     attempts: int = Field(
-        10, ge=1, description="Failed log-ins or claim codes per address per 10 min."
+        10,
+        ge=1,
+        description="Failed log-ins or claim codes per address per 10 minutes; an "
+        "account has five times as many, from addresses where it never logged in.",
     )
     loopback_trust: bool = Field(
         False, description="Treat requests from loopback as the operator's."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from peewee import AutoField, FloatField, TextField
 
 from appliance import clock
@@ -46,6 +49,27 @@ def audit(account: str, address: str, action: str, subject: str, outcome: str) -
         subject=subject,
         outcome=outcome,
     )
+
+
+def audit_rows(
+    limit: int, *, account: str = "", text: str = "", before: int | None = None
+) -> list[Audit]:
+    """The newest first, before an id; `text` is looked for in what was done."""
+    query = Audit.select().order_by(Audit.id.desc()).limit(limit)
+    if account:
+        query = query.where(Audit.account == account)
+    if before is not None:
+        query = query.where(Audit.id < before)
+    if text:
+        columns = (Audit.action, Audit.subject, Audit.outcome, Audit.address)
+        query = query.where(reduce(or_, (column.contains(text) for column in columns)))
+    return list(query)
+
+
+def refusals(address: str, since: float) -> int:
+    """How many attempts of nobody known were refused from an address."""
+    rows = Audit.select().where((Audit.address == address) & (Audit.time > since))
+    return int(rows.where(Audit.account == "").count())
 
 
 def lately(limit: int = 20) -> list[Event]:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -29,6 +30,8 @@ from appliance.service import services
 log = structlog.get_logger()
 LIVE = ("queued", "working")
 KEPT_S = 30 * 86400.0
+# May the account of this id still act with this role on what `owner` owns? Raises.
+Authorise = Callable[[str, str, str | None], None]
 ENGINE_WAIT_S = 90.0
 
 
@@ -70,11 +73,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of operation; `role` is what its account needs."""
+    """A kind of operation; `role` is what its account needs.
+
+    `owner` tells from subject and parameters which account's things it works on;
+    None is nobody's in particular.
+    """
 
     name: str
     steps: tuple[Step, ...]
     role: str = "developer"
+    owner: Callable[[str, Mapping[str, Any]], str | None] = lambda *of: None
 
 
 @dataclass
@@ -165,6 +173,12 @@ def get(id_: str) -> Operation:
     return row
 
 
+def owner_of(row: Operation) -> str | None:
+    """The name of the account whose things the operation works on, if any's."""
+    kind = kinds().get(row.kind)
+    return kind.owner(row.subject, json.loads(row.params)) if kind else None
+
+
 def recent(limit: int = 20, live: bool = False) -> list[Operation]:
     """The newest operations first; `live` leaves out those that ended."""
     query = Operation.select().order_by(Operation.id.desc()).limit(limit)
@@ -248,10 +262,14 @@ class Runner:
     called with (operation, step) after each step and may end the process."""
 
     def __init__(
-        self, workers: int = 4, crash: Callable[[str, str], None] | None = None
+        self,
+        workers: int = 4,
+        crash: Callable[[str, str], None] | None = None,
+        authorise: Authorise | None = None,
     ) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="operation")
         self._crash = crash
+        self._authorise = authorise
         self._running: set[str] = set()
         self._lock = threading.Lock()
         self.worker = f"{os.getpid()}-{clock.new_id()}"
@@ -287,7 +305,7 @@ class Runner:
 
     def _run(self, id_: str) -> None:
         try:
-            execute(id_, self.worker, self._crash)
+            execute(id_, self.worker, self._crash, self._authorise)
         except (Problem, PeeweeException) as error:  # the next round tries again
             log.error("operation.lost", operation=id_, why=str(error))
         finally:
@@ -296,9 +314,15 @@ class Runner:
 
 
 def execute(
-    id_: str, worker: str, crash: Callable[[str, str], None] | None = None
+    id_: str,
+    worker: str,
+    crash: Callable[[str, str], None] | None = None,
+    authorise: Authorise | None = None,
 ) -> None:
-    """Run one operation to its end, from the first step that is not done."""
+    """Run one operation to its end, from the first step that is not done.
+
+    Before each step its account's right is asked for again: it may have ended.
+    """
     row = get(id_)
     kind = kinds()[row.kind]
     run = Run(
@@ -311,7 +335,7 @@ def execute(
     for step in kind.steps:
         if step.name in done:
             continue
-        problem = _do(run, step)
+        problem = _do(run, step, partial(_must_be_allowed, row, kind, authorise))
         if problem is not None:
             _undo(run, kind, step)
             return _end(run, problem)
@@ -320,11 +344,18 @@ def execute(
     return _end(run, None)
 
 
-def _do(run: Run, step: Step) -> Problem | None:
+def _must_be_allowed(row: Operation, kind: Kind, authorise: Authorise | None) -> None:
+    if authorise is not None:
+        owner = kind.owner(row.subject, json.loads(row.params))
+        authorise(row.account, kind.role, owner)
+
+
+def _do(run: Run, step: Step, allowed: Callable[[], None]) -> Problem | None:
     run.step = step.name
     _change_step(run.id, step.name, state="now", started=clock.now(), progress=None)
     try:
         run.check()
+        allowed()
         _patiently(run, step)
     except Problem as problem:
         state = "canceled" if isinstance(problem, Canceled) else "failed"

@@ -73,6 +73,16 @@ NODE: tuple[str, ...] = (
     """
     create index task_ended on task (ended) where ended is not null;
     """,
+    """
+    alter table credential add column disabled real;
+    create table invitation (
+        token_hash text primary key, account text not null, expires real not null);
+    create table known_address (
+        account text not null, address text not null, time real not null,
+        primary key (account, address));
+    update api_token set scopes = '["admin"]' where scopes = '[]';
+    create index audit_recent on audit (address, time);
+    """,
 )
 
 METRICS: tuple[str, ...] = (

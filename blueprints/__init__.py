@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from importlib import import_module
 from typing import Any
 
@@ -16,6 +17,7 @@ from appliance.admin import setup
 from appliance.config import settings
 from appliance.problems import Problem, Unavailable
 from appliance.service import plugins
+from blueprints import access, audit
 from blueprints.ingress import behind_caddy
 
 ROOMS = (
@@ -31,6 +33,10 @@ ROOMS = (
     "navigation",
     "storage",
     "metrics",
+    "audit",
+    "accounts",
+    "account",
+    "secrets",
 )
 CSP = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
 
@@ -51,11 +57,15 @@ def create_app() -> Flask:
     app.register_error_handler(HTTPException, show_http)
     app.register_error_handler(OperationalError, show_database)
     app.register_error_handler(OSError, show_disk)
+    app.before_request(access.refuse_other_sites)
     app.after_request(harden)
+    app.after_request(audit.note)
     app.context_processor(context)
     app.context_processor(navigate)
     app.template_filter("ago")(ago)
     app.template_filter("size")(size)
+    app.template_filter("rfc3339")(clock.rfc3339)
+    app.template_filter("from_json")(json.loads)
     vars(app)["wsgi_app"] = behind_caddy(app.wsgi_app)
     return app
 
@@ -65,7 +75,13 @@ def open_databases() -> None:
 
 
 def context() -> dict[str, Any]:
-    return {"csrf": g.get("csrf", ""), "account": g.get("account")}
+    return {
+        "csrf": g.get("csrf", ""),
+        "account": g.get("account"),
+        "may": lambda role: access.may(g.account, role),
+        "may_see": access.may_see,
+        "may_change": access.may_change,
+    }
 
 
 def navigate() -> dict[str, Any]:
@@ -75,15 +91,17 @@ def navigate() -> dict[str, Any]:
 
 
 def ago(seconds: float | None) -> str:
-    """How long ago, in words."""
+    """How long ago, or how long until, in words."""
     if seconds is None:
         return "–"
-    past = max(0, clock.now() - seconds)
+    future = seconds > clock.now()
+    apart = abs(clock.now() - seconds)
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if past >= length:
-            count = int(past // length)
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "just now"
+        if apart >= length:
+            count = int(apart // length)
+            length_text = f"{count} {unit}{'s' if count > 1 else ''}"
+            return f"in {length_text}" if future else f"{length_text} ago"
+    return "soon" if future else "just now"
 
 
 def size(count: float) -> str:

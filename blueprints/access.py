@@ -1,22 +1,28 @@
 """Who may call what. Every view says so; a test walks all routes.
 
 A caller is known by session, API token, or the CLI socket's peer credentials;
-never by anything else that it sends.
+never by anything else that it sends. The rules are in `admin/rights.py`: a view
+says its role with `requires`, and asks `must_see` or `must_change` of the owner of
+what it shows or changes.
 """
 
 from __future__ import annotations
 
 import grp
 import pwd
+import secrets
 import socket
 import struct
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-from flask import g, redirect, request
+from flask import Response, g, redirect, request
 
-from appliance.admin import accounts
+from appliance import operations
+from appliance.admin import accounts, rights, sessions, tokens
+from appliance.admin.rights import may as may
 from appliance.config import settings
 from appliance.problems import Problem
 from blueprints.ingress import socket_name
@@ -25,11 +31,6 @@ View = TypeVar("View", bound=Callable[..., Any])
 COOKIE = "formation"
 PROGRAMS = ("/api/", "/metrics")
 SAFE = ("GET", "HEAD", "OPTIONS")
-GRANTS = {
-    "operator": {"operator", "developer", "auditor", "account"},
-    "developer": {"developer", "account"},
-    "auditor": {"auditor", "account"},
-}
 
 
 def public(view: View) -> View:
@@ -38,8 +39,12 @@ def public(view: View) -> View:
     return view
 
 
-def requires(role: str) -> Callable[[View], View]:
-    """Only accounts with this role; operators have all of them."""
+def requires(role: str, *scopes: str, audited: bool = True) -> Callable[[View], View]:
+    """Only accounts with this role; operators have all of them.
+
+    A token needs one of the scopes; without any, what `rights.scope_of` says. What
+    changes nothing although its method could is not `audited`.
+    """
 
     def wrap(view: View) -> View:
         @wraps(view)
@@ -53,43 +58,108 @@ def requires(role: str) -> Callable[[View], View]:
                     "Log in, or send an API token: Authorization: Bearer …",
                     status=401,
                 )
+            g.account = account
             if not may(account, role):
                 raise Problem("not-allowed", f"This needs the role {role}.", status=403)
-            g.account = account
+            _must_have_scope(scopes or (rights.scope_of(request.method, role),))
             return view(*arguments, **named)
 
-        vars(guarded)["access"] = role
+        vars(guarded).update(access=role, audited=audited)
         return guarded  # type: ignore[return-value]
 
     return wrap
 
 
-def may(account: accounts.Account, role: str) -> bool:
-    return any(role in GRANTS.get(own, set()) for own in account.roles)
+def _must_have_scope(scopes: tuple[str, ...]) -> None:
+    held = g.bearer.scopes if g.get("bearer") else rights.ALL_SCOPES
+    if not held.intersection(scopes):
+        wanted = " or ".join(scopes)
+        raise Problem(
+            "not-allowed", f"The token lacks the scope {wanted} for this.", status=403
+        )
+
+
+def may_see(owner: str | None) -> bool:
+    """Whether the caller may see what the account named `owner` owns."""
+    return rights.may_see(g.account, owner)
+
+
+def may_change(owner: str | None) -> bool:
+    """Whether the caller may change what the account named `owner` owns."""
+    return rights.may_change(g.account, owner)
+
+
+def must_see(owner: str | None) -> None:
+    if not may_see(owner):
+        raise _not_yours(owner)
+
+
+def must_change(owner: str | None) -> None:
+    if not may_change(owner):
+        raise _not_yours(owner)
+
+
+def _not_yours(owner: str | None) -> Problem:
+    whose = f"This is {owner}'s" if owner else "This is not yours"
+    return Problem("not-allowed", f"{whose}; ask its owner or an operator.", status=403)
+
+
+def may_see_operation(row: operations.Operation) -> bool:
+    """Its own operations, and those on what it owns."""
+    return row.account == g.account.id or may_see(operations.owner_of(row))
 
 
 def caller() -> accounts.Account | None:
     """The account behind this request, or None."""
     header = request.headers.get("Authorization", "")
     if header.startswith("Bearer "):
-        return accounts.by_token(header.removeprefix("Bearer ").strip())
+        g.bearer = tokens.find(header.removeprefix("Bearer ").strip())
+        return g.bearer.account if g.bearer else None
     local = by_socket()
     if local is not None:
         return local
-    session = accounts.session(request.cookies.get(COOKIE, ""))
+    session = sessions.find(request.cookies.get(COOKIE, ""), remote_address())
     if session is None:
         return None
     g.csrf = session.csrf
+    account = accounts.find(session.account)
     if request.method not in SAFE and not _csrf_is(session.csrf):
+        g.account = account
         raise Problem(
             "csrf", "The page is out of date: reload it and try again.", status=403
         )
-    return accounts.find(session.account)
+    return account
 
 
 def _csrf_is(expected: str) -> bool:
     sent = request.headers.get("X-CSRF-Token") or request.form.get("csrf", "")
-    return sent == expected
+    return secrets.compare_digest(sent.encode(), expected.encode())
+
+
+def refuse_other_sites() -> None:
+    """Before each request: what another site's page makes a browser send is refused,
+    log-in and set-up too (Fetch Metadata; older browsers send only Origin)."""
+    if request.method in SAFE or "Authorization" in request.headers:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    same = origin is None or urlsplit(origin).netloc == request.host
+    if site not in ("same-origin", "none") if site else not same:
+        raise Problem(
+            "other-site",
+            "Another site's page sent this; nothing was changed. Open the node's own "
+            "page and try again.",
+            status=403,
+        )
+
+
+def start_session(answer: Response, account: accounts.Account) -> None:
+    """Log the browser in: a fresh session, and the end of the one it had."""
+    sessions.end(request.cookies.get(COOKIE, ""))
+    agent = request.headers.get("User-Agent", "")
+    token = sessions.begin(account.id, remote_address(), agent)
+    answer.set_cookie(
+        COOKIE, token, httponly=True, samesite="Lax", secure=request.is_secure
+    )
 
 
 def by_socket() -> accounts.Account | None:

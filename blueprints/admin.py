@@ -5,14 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 import psutil
-from flask import Blueprint, Response, jsonify, redirect, render_template, request
+from flask import (
+    Blueprint,
+    Response,
+    g,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+)
 
 from appliance import events, operations, state
-from appliance.admin import accounts, setup
+from appliance.admin import accounts, sessions, setup
 from appliance.config import settings
 from appliance.problems import Problem
 from appliance.service import read_status, services
-from blueprints.access import COOKIE, public, remote_address, requires
+from blueprints.access import (
+    COOKIE,
+    may,
+    may_see,
+    may_see_operation,
+    public,
+    remote_address,
+    requires,
+    start_session,
+)
 
 blueprint = Blueprint("admin", __name__)
 
@@ -28,30 +45,24 @@ def login() -> Any:
 @blueprint.post("/login")
 @public
 def log_in() -> Any:
-    name = request.form.get("name", "")
+    name = request.form.get("name", "").strip().lower()
+    if accounts.exists(name):  # else it may be a password, typed in the wrong field
+        g.tried = name
     try:
-        account = accounts.log_in(
-            name, request.form.get("password", ""), remote_address()
-        )
+        password = request.form.get("password", "")
+        account = accounts.log_in(name, password, remote_address())
     except Problem as problem:
-        events.audit(name[:64], remote_address(), "login", "", "refused")
         page = render_template("admin/login.html", error=problem.detail, name=name)
         return page, problem.status
-    events.audit(account.name, remote_address(), "login", "", "done")
-    token = accounts.open_session(
-        account, remote_address(), request.headers.get("User-Agent", "")
-    )
     answer = Response(status=303, headers={"Location": "/"})
-    answer.set_cookie(
-        COOKIE, token, httponly=True, samesite="Lax", secure=request.is_secure
-    )
+    start_session(answer, account)
     return answer
 
 
 @blueprint.post("/logout")
-@requires("account")
+@requires("account", "admin")
 def log_out() -> Any:
-    accounts.close_session(request.cookies.get(COOKIE, ""))
+    sessions.end(request.cookies.get(COOKIE, ""))
     answer = Response(status=303, headers={"Location": "/login"})
     answer.delete_cookie(COOKIE)
     return answer
@@ -72,19 +83,32 @@ def overview_part() -> Any:
 
 
 def overview() -> dict[str, Any]:
-    found = state.select("instance")
+    found = [r for r in state.select("instance") if may_see(r.body.get("owner_name"))]
+    running = [o for o in operations.recent(20, live=True) if may_see_operation(o)]
     memory, disk = psutil.virtual_memory(), psutil.disk_usage(str(settings().data_dir))
     return {
         "instances": found,
         "healthy": sum(r.body["state"] == "healthy" for r in found),
         "services": [(s, read_status(settings(), s)) for s in services().values()],
-        "running": [operations.as_document(o) for o in operations.recent(3, live=True)],
-        "events": events.lately(8),
+        "running": [operations.as_document(o) for o in running[:3]],
+        "events": lately({record.id for record in found})[:8],
         "cpu": psutil.cpu_percent(),
         "cpus": psutil.cpu_count(),
         "memory": memory,
         "disk": disk,
     }
+
+
+def lately(instances: set[str]) -> list[events.Event]:
+    """What happened: all of it, or what concerns the caller's own."""
+    if may(g.account, "auditor"):
+        return events.lately(8)
+    own = f"{g.account.name}/"
+    return [
+        event
+        for event in events.lately(100)
+        if event.subject in instances or event.subject.startswith(own)
+    ]
 
 
 @blueprint.get("/healthz")
@@ -98,13 +122,3 @@ def healthz() -> Any:
 def readyz() -> Any:
     state.select("node")
     return jsonify(status="ok")
-
-
-@blueprint.post("/api/v1/admin/tokens")
-@requires("account")
-def create_token() -> Any:
-    from flask import g
-
-    body = request.get_json(silent=True) or {}
-    token = accounts.new_token(g.account, str(body.get("name", "")))
-    return jsonify(token=token), 201

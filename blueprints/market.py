@@ -16,7 +16,7 @@ from appliance.market import idempotency, secrets, tasks, versions
 from appliance.market.catalogue import find_agent
 from appliance.market.engine import current
 from appliance.problems import Invalid, Problem
-from blueprints.access import requires
+from blueprints.access import may_see, must_change, requires
 
 blueprint = Blueprint("market", __name__)
 API = "/api/v1/market"
@@ -82,7 +82,7 @@ def accepted(task: tasks.Task) -> Any:
 
 @blueprint.post(f"{API}/agents/<name>/run_task")
 @blueprint.post(f"{API}/agents/<owner>/<name>/run_task")
-@requires("developer")
+@requires("developer", "tasks", audited=False)
 def run_task(name: str, owner: str | None = None) -> Any:
     agent, hold = find_agent(name, owner), preferred_wait()
     leave = current().seat(agent.id)
@@ -114,7 +114,7 @@ def preferred_wait() -> int | None:
 
 @blueprint.post(f"{API}/agents/<name>/submit_task")
 @blueprint.post(f"{API}/agents/<owner>/<name>/submit_task")
-@requires("developer")
+@requires("developer", "tasks", audited=False)
 def submit_task(name: str, owner: str | None = None) -> Any:
     task, is_new = accept(find_agent(name, owner), SUBMIT_S)
     if is_new:
@@ -123,7 +123,7 @@ def submit_task(name: str, owner: str | None = None) -> Any:
 
 
 @blueprint.get(f"{API}/tasks/<id_>")
-@requires("account")
+@requires("account", "tasks")
 def show(id_: str) -> Any:
     task = tasks.get(id_, g.account.id)
     wait = request.args.get("wait", "0")
@@ -141,7 +141,7 @@ def show(id_: str) -> Any:
 
 
 @blueprint.get(f"{API}/tasks/<id_>/events")
-@requires("account")
+@requires("account", "tasks")
 def events(id_: str) -> Any:
     task = tasks.get(id_, g.account.id)
     last = request.headers.get("Last-Event-ID", "0")
@@ -179,7 +179,7 @@ def follow(id_: str, after: int = 0) -> Iterator[str]:
 
 
 @blueprint.post(f"{API}/tasks/<id_>/cancel")
-@requires("developer")
+@requires("developer", "tasks", audited=False)
 def cancel(id_: str) -> Any:
     task = tasks.get(id_, g.account.id)
     current().cancel(task)
@@ -187,7 +187,7 @@ def cancel(id_: str) -> Any:
 
 
 @blueprint.get(f"{API}/tasks")
-@requires("account")
+@requires("account", "tasks")
 def index() -> Any:
     wish = {name: request.args.get(name, "") for name in ("agent", "state", "after")}
     rows, following = tasks.page(tasks.selection(g.account.id, **wish))
@@ -195,18 +195,20 @@ def index() -> Any:
 
 
 @blueprint.get(f"{API}/agents")
-@requires("account")
+@requires("account", "tasks", "read")
 def agents() -> Any:
     return jsonify(agents=[{"id": r.id, **r.body} for r in state.select("agent")])
 
 
 @blueprint.get(f"{API}/agents/<name>")
 @blueprint.get(f"{API}/agents/<owner>/<name>")
-@requires("account")
+@requires("account", "tasks", "read")
 def agent(name: str, owner: str | None = None) -> Any:
     found = find_agent(name, owner)
     versions = [r.body for r in state.select("version", agent=found.id)]
-    running = [{"id": r.id, **r.body} for r in state.select("instance", agent=found.id)]
+    own = may_see(found.body.get("owner_name"))
+    instances = state.select("instance", agent=found.id) if own else []
+    running = [{"id": r.id, **r.body} for r in instances]
     card = current().card(found.id)
     members = {**found.body, "card": (card.members or None) if card else None}
     return jsonify(id=found.id, **members, versions=versions, instances=running)
@@ -215,33 +217,13 @@ def agent(name: str, owner: str | None = None) -> Any:
 @blueprint.put(f"{API}/agents/<owner>/<name>/versions/<version>")
 @requires("developer")
 def register_version(owner: str, name: str, version: str) -> Any:
-    own(owner)
+    must_change(owner)
     found = state.select("account", name=owner)
     owner_id = found[0].id if found else g.account.id
     made, is_new = versions.register(owner_id, owner, name, version, body())
     answer = jsonify(made)
     answer.status_code = 201 if is_new else 200
     return answer
-
-
-@blueprint.put(f"{API}/agents/<owner>/<name>/secrets/<key>")
-@requires("developer")
-def set_secret(owner: str, name: str, key: str) -> Any:
-    own(owner)
-    secrets.put(owner, name, key, request.get_data(cache=False).decode())
-    return jsonify(secrets=secrets.names(owner, name))
-
-
-@blueprint.get(f"{API}/agents/<owner>/<name>/secrets")
-@requires("developer")
-def secret_names(owner: str, name: str) -> Any:
-    own(owner)
-    return jsonify(secrets=secrets.names(owner, name))
-
-
-def own(owner: str) -> None:
-    if owner != g.account.name and "operator" not in g.account.roles:
-        raise Problem("not-allowed", f"{owner} owns that agent.", status=403)
 
 
 @blueprint.get("/market/")
@@ -259,7 +241,7 @@ def agent_page(owner: str, name: str) -> Any:
 
 
 @blueprint.post("/market/<owner>/<name>/try")
-@requires("account")
+@requires("developer", "tasks", audited=False)
 def try_it(owner: str, name: str) -> Any:
     text = request.form.get("input", "")
     try:
@@ -275,7 +257,13 @@ def try_it(owner: str, name: str) -> Any:
     return render_agent(owner, name, text, shown)
 
 
-def render_agent(owner: str, name: str, text: str = "", answer: str = "") -> Any:
+def render_agent(
+    owner: str,
+    name: str,
+    text: str = "",
+    answer: str = "",
+    secret_errors: dict[str, str] | None = None,
+) -> Any:
     found = find_agent(name, owner)
     return render_template(
         "market/agent.html",
@@ -285,4 +273,7 @@ def render_agent(owner: str, name: str, text: str = "", answer: str = "") -> Any
         text=text or '{"text": "hi"}',
         answer=answer,
         zone=dns.apex(settings()),
+        secrets=secrets.listing(owner, name) if may_see(owner) else [],
+        secrets_wait=secrets.waiting(owner, name),
+        secret_errors=secret_errors or {},
     )

@@ -7,19 +7,50 @@ from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, redirect, render_template, request
+from flask import (
+    Blueprint,
+    Response,
+    g,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+)
 
 from appliance import operations
-from blueprints.access import requires
+from blueprints.access import (
+    may_change,
+    may_see_operation,
+    must_change,
+    must_see,
+    requires,
+)
 
 blueprint = Blueprint("operations", __name__)
 LINES = 60
 
 
+def seen(id_: str) -> operations.Operation:
+    """The operation, if it is the caller's, or on what it may see."""
+    row = operations.get(id_)
+    if not may_see_operation(row):
+        must_see(operations.owner_of(row))
+    return row
+
+
+def stop(id_: str) -> operations.Operation:
+    row = operations.get(id_)
+    if row.account != g.account.id:
+        must_change(operations.owner_of(row))
+    return operations.cancel(id_)
+
+
 def view(id_: str) -> dict[str, Any]:
-    lines = operations.log_lines(id_)
+    row, lines = seen(id_), operations.log_lines(id_)
+    mine = row.account == g.account.id
     return {
-        "operation": operations.as_document(operations.get(id_)),
+        "may_cancel": mine or may_change(operations.owner_of(row)),
+        "operation": operations.as_document(row),
         "lines": lines[-LINES:],
         "left_out": max(0, len(lines) - LINES),
     }
@@ -40,22 +71,22 @@ def part(id_: str) -> Any:
 @blueprint.post("/operations/<id_>/cancel")
 @requires("developer")
 def cancel_page(id_: str) -> Any:
-    operations.cancel(id_)
+    stop(id_)
     return redirect(f"/operations/{id_}", 303)
 
 
 @blueprint.get("/api/v1/operations")
 @requires("account")
 def index() -> Any:
-    found = [operations.as_document(row) for row in operations.recent(100)]
-    return jsonify(operations=found)
+    rows = [row for row in operations.recent(1000) if may_see_operation(row)]
+    return jsonify(operations=[operations.as_document(row) for row in rows[:100]])
 
 
 @blueprint.get("/api/v1/operations/<id_>/log")
 @requires("account")
 def log(id_: str) -> Any:
     """Lines after the line whose id is the parameter `after`."""
-    operations.get(id_)
+    seen(id_)
     rows = operations.log_lines(id_, request.args.get("after", 0, type=int))
     keys = ("id", "time", "step", "line")
     return jsonify(lines=[dict(zip(keys, row, strict=True)) for row in rows])
@@ -64,19 +95,19 @@ def log(id_: str) -> Any:
 @blueprint.get("/api/v1/operations/<id_>")
 @requires("account")
 def show(id_: str) -> Any:
-    return jsonify(operations.as_document(operations.get(id_)))
+    return jsonify(operations.as_document(seen(id_)))
 
 
 @blueprint.delete("/api/v1/operations/<id_>")
 @requires("developer")
 def cancel(id_: str) -> Any:
-    return jsonify(operations.as_document(operations.cancel(id_)))
+    return jsonify(operations.as_document(stop(id_)))
 
 
 @blueprint.get("/api/v1/operations/<id_>/events")
 @requires("account")
 def events(id_: str) -> Any:
-    operations.get(id_)
+    seen(id_)
     return Response(follow(id_), mimetype="text/event-stream")
 
 

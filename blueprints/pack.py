@@ -30,14 +30,14 @@ def page() -> Any:
 
 
 @blueprint.post("/pack/check")
-@requires("developer")
+@requires("developer", "read", "deploy", audited=False)
 def check_part() -> Any:
     checked = pack.check(request.form.get("formfile", ""))
     return render_template("pack/diagnostics.html", diagnostics=checked.diagnostics)
 
 
 @blueprint.post("/api/v1/pack/check")
-@requires("developer")
+@requires("developer", "read", "deploy", audited=False)
 def check() -> Any:
     checked = pack.check(request.get_data(cache=False))
     return Response(

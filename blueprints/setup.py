@@ -8,12 +8,12 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response as Answer
 
 from appliance import wake
-from appliance.admin import accounts, setup
+from appliance.admin import setup
 from appliance.admin.checks import all_checks
 from appliance.config import settings
 from appliance.problems import Invalid, Problem
 from appliance.service import Check, Verdict, services
-from blueprints.access import COOKIE, public, remote_address
+from blueprints.access import public, remote_address, start_session
 
 blueprint = Blueprint("setup", __name__, url_prefix="/setup")
 CLAIMED = "formation-claim"
@@ -85,7 +85,13 @@ def claim() -> Answer:
     code = request.form.get("code", "")
     setup.claim(settings(), code, remote_address())
     forward = redirect(url_for("setup.show", step=setup.next_step()), 303)
-    forward.set_cookie(CLAIMED, code.strip().lower(), httponly=True, samesite="Strict")
+    forward.set_cookie(
+        CLAIMED,
+        code.strip().lower(),
+        httponly=True,
+        samesite="Strict",
+        secure=request.is_secure,
+    )
     return forward
 
 
@@ -119,13 +125,8 @@ def done() -> Response:
     operator = setup.finish(settings())
     for process in wake.PROCESSES:
         wake.notify(settings().run_dir, process, "setup")
-    token = accounts.open_session(
-        operator, remote_address(), request.headers.get("User-Agent", "")
-    )
     forward = Response(status=303, headers={"Location": "/"})
-    forward.set_cookie(
-        COOKIE, token, httponly=True, samesite="Lax", secure=request.is_secure
-    )
+    start_session(forward, operator)
     forward.delete_cookie(CLAIMED)
     return forward
 

@@ -15,11 +15,12 @@ from appliance.problems import Invalid, NotFound
 from appliance.state import Record, inspection, open_state, walk
 from appliance.state.records import KINDS, seconds
 from appliance.state.store import Header
-from blueprints.access import requires
+from blueprints.access import may_see, must_see, requires
 
 blueprint = Blueprint("state", __name__)
 API = "/api/v1/state"
 PAGE = 100
+PUBLIC = ("node", "account", "agent", "version", "domain")  # what all may see
 
 
 def find(kind: str, id_: str) -> Record:
@@ -27,7 +28,15 @@ def find(kind: str, id_: str) -> Record:
     found = open_state(settings()).find(kind, id_, deleted=True)
     if found is None:
         raise NotFound("record-unknown", f"There is no {kind} {id_}.")
+    if kind not in PUBLIC:
+        must_see(owner(found))
     return found
+
+
+def owner(record: Record) -> str | None:
+    """The name of the account that owns what a record describes."""
+    named = record.body.get("owner_name")
+    return named or str(record.body.get("agent", "")).split("/")[0] or None
 
 
 def listed() -> tuple[str, list[Record], str | None]:
@@ -37,7 +46,9 @@ def listed() -> tuple[str, list[Record], str | None]:
     if kind not in KINDS:
         raise Invalid(f"kind is one of {', '.join(KINDS)}; not {kind!r}.")
     found = open_state(settings()).select(kind, {}, after=after, limit=PAGE + 1)
-    return kind, found[:PAGE], found[PAGE - 1].id if len(found) > PAGE else None
+    following = found[PAGE - 1].id if len(found) > PAGE else None
+    seen = [r for r in found[:PAGE] if kind in PUBLIC or may_see(owner(r))]
+    return kind, seen, following
 
 
 def document(record: Record | Header) -> dict[str, Any]:
@@ -107,7 +118,7 @@ def page() -> Any:
 
 
 @blueprint.get("/state/verification")
-@requires("account")
+@requires("auditor")
 def verification_page() -> Any:
     found = inspection.verify(settings(), open_state(settings()))
     return render_template("state/verification.html", found=found)
@@ -146,7 +157,7 @@ def show(kind: str, id_: str) -> Any:
 
 
 @blueprint.get(f"{API}/verification")
-@requires("account")
+@requires("auditor")
 def verification() -> Any:
     found = inspection.verify(settings(), open_state(settings()))
     return jsonify(**asdict(found), is_fine=found.is_fine)

@@ -10,8 +10,7 @@ from appliance import operations, pack
 from appliance.admin import storage
 from appliance.config import settings
 from appliance.problems import Invalid, NotFound
-from blueprints.access import requires
-from blueprints.market import own
+from blueprints.access import may_see, must_change, requires
 from blueprints.vmm import accepted
 
 blueprint = Blueprint("storage", __name__)
@@ -68,7 +67,7 @@ def delete_image(digest: str) -> Any:
 @blueprint.get("/api/v1/vmm/volumes")
 @requires("account")
 def volumes() -> Any:
-    return jsonify(volumes=report()["volumes"])
+    return jsonify(volumes=[v for v in report()["volumes"] if may_see(v["owner"])])
 
 
 @blueprint.delete("/api/v1/vmm/volumes/<owner>/<agent>/<name>")
@@ -104,7 +103,7 @@ def submit_image(start: str) -> str:
 
 def submit_volume(owner: str, agent: str, name: str) -> str:
     """Queue the deletion of a volume; its own developer's, or an operator's."""
-    own(owner)
+    must_change(owner)
     known = [(v["owner"], v["agent"], v["name"]) for v in report()["volumes"]]
     if (owner, agent, name) not in known:
         raise NotFound("volume-unknown", f"{owner}/{agent} has no volume {name}.")

@@ -9,7 +9,7 @@ from flask import Blueprint, g, jsonify, redirect, render_template
 from appliance import dns, operations, state, vmm
 from appliance.config import settings
 from appliance.problems import NotFound
-from blueprints.access import requires
+from blueprints.access import may_see, must_change, must_see, requires
 
 blueprint = Blueprint("vmm", __name__)
 VERBS = ("start", "stop", "reboot", "delete")
@@ -22,6 +22,17 @@ def record(id_: str) -> state.Record:
     return found
 
 
+def seen(id_: str) -> state.Record:
+    """The instance, if its owner's things are for the caller to see."""
+    found = record(id_)
+    must_see(found.body.get("owner_name"))
+    return found
+
+
+def visible() -> list[state.Record]:
+    return [r for r in state.select("instance") if may_see(r.body.get("owner_name"))]
+
+
 def document(found: state.Record) -> dict[str, Any]:
     return {"id": found.id, **found.body}
 
@@ -29,7 +40,7 @@ def document(found: state.Record) -> dict[str, Any]:
 @blueprint.get("/vmm/")
 @requires("account")
 def index() -> Any:
-    return render_template("vmm/index.html", instances=state.select("instance"))
+    return render_template("vmm/index.html", instances=visible())
 
 
 @blueprint.get("/vmm/<id_>")
@@ -37,7 +48,7 @@ def index() -> Any:
 def page(id_: str) -> Any:
     return render_template(
         "vmm/instance.html",
-        instance=record(id_),
+        instance=seen(id_),
         zone=dns.apex(settings()),
         console=vmm.console_tail(id_, 60),
     )
@@ -46,6 +57,7 @@ def page(id_: str) -> Any:
 @blueprint.get("/vmm/<id_>/console")
 @requires("account")
 def console_part(id_: str) -> Any:
+    seen(id_)
     return render_template("vmm/console.html", console=vmm.console_tail(id_, 60))
 
 
@@ -58,19 +70,19 @@ def act_page(id_: str, verb: str) -> Any:
 @blueprint.get("/api/v1/vmm/instances")
 @requires("account")
 def instances() -> Any:
-    return jsonify(instances=[document(r) for r in state.select("instance")])
+    return jsonify(instances=[document(r) for r in visible()])
 
 
 @blueprint.get("/api/v1/vmm/instances/<id_>")
 @requires("account")
 def instance(id_: str) -> Any:
-    return jsonify(document(record(id_)))
+    return jsonify(document(seen(id_)))
 
 
 @blueprint.get("/api/v1/vmm/instances/<id_>/console")
 @requires("account")
 def console(id_: str) -> Any:
-    record(id_)
+    seen(id_)
     return jsonify(lines=vmm.console_tail(id_, 500))
 
 
@@ -88,6 +100,7 @@ def delete(id_: str) -> Any:
 
 def submit(id_: str, verb: str) -> str:
     found = record(id_)
+    must_change(found.body.get("owner_name"))
     return operations.submit(
         verb,
         title=f"{verb} {found.body['name']}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from appliance import identity, schema, wake
+from appliance.admin.rights import authorise
 from appliance.config import settings
 from appliance.host import Host
 from appliance.operations import Runner
@@ -15,7 +16,7 @@ def main() -> None:
     set_up_logging(config)
     schema.open_all(config)
     identity.sealing_key(config)
-    runner = Runner()
+    runner = Runner(authorise=authorise)
     runner.recover()
     scheduler = timetable(config)
     scheduler.start()

@@ -1,53 +1,28 @@
-"""Accounts of this node: passwords (argon2id), sessions, tokens, throttling."""
+"""Accounts of this node: who they are, their roles, their passwords.
+
+The credentials stay in node.db; the public part of an account is a record. The last
+operator that is not disabled stays one. A name whose owner left agents behind is
+not given out again.
+"""
 
 from __future__ import annotations
 
 import json
-import secrets
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from hashlib import sha256
+from typing import Any
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-from peewee import AutoField, FloatField, TextField
+from peewee import FloatField, TextField
 
-from appliance import clock, state
-from appliance.config import settings
+from appliance import clock, database, state
+from appliance.admin import passwords, sessions, throttle
+from appliance.admin.passwords import hash_password as hash_password
 from appliance.database import NodeModel
-from appliance.problems import Invalid, Problem
+from appliance.problems import Conflict, Invalid, NotFound, Problem
 
-SHORTEST = 10
-WINDOW_S = 600.0
-COMMON = frozenset(
-    [
-        "password",
-        "password1",
-        "password12",
-        "password123",
-        "password1234",
-        "1234567890",
-        "12345678910",
-        "0123456789",
-        "qwertyuiop",
-        "qwerty12345",
-        "iloveyou123",
-        "letmein1234",
-        "administrator",
-        "adminadmin",
-        "welcome123",
-        "changeme123",
-        "formation1",
-        "formation123",
-        "1q2w3e4r5t",
-        "passw0rd123",
-        "aaaaaaaaaa",
-        "abcdefghij",
-        "1111111111",
-        "0000000000",
-        "superman123",
-    ]
-)
+ROLES = ("operator", "developer", "auditor")
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -58,182 +33,209 @@ class Account:
 
 
 class Credential(NodeModel):
+    """An empty hash: no password is set yet. `disabled` is since when."""
+
     account = TextField(primary_key=True)
     name = TextField(unique=True)
     password_hash = TextField()
     roles = TextField()
     created = FloatField()
+    disabled = FloatField(null=True)
 
 
-class Session(NodeModel):
-    token_hash = TextField(primary_key=True)
-    account = TextField()
-    csrf = TextField()
-    created = FloatField()
-    expires = FloatField()
-    seen = FloatField()
-    address = TextField()
-    agent = TextField()
+def _account(row: Credential) -> Account:
+    return Account(row.account, row.name, tuple(json.loads(row.roles)))
 
 
-class ApiToken(NodeModel):
-    id = TextField(primary_key=True)
-    account = TextField()
-    name = TextField()
-    token_hash = TextField(unique=True)
-    scopes = TextField()
-    created = FloatField()
-    expires = FloatField(null=True)
-    used = FloatField(null=True)
-
-    class Meta:
-        table_name = "api_token"
-
-
-class Attempt(NodeModel):
-    id = AutoField()
-    what = TextField()
-    address = TextField()
-    time = FloatField()
-
-
-@cache
-def _hasher() -> PasswordHasher:
-    return PasswordHasher()
-
-
-def hash_password(password: str, name: str = "") -> str:
-    """The argon2id hash; refuses what is short, common or the account's name."""
-    if len(password) < SHORTEST:
-        raise Invalid(
-            f"The password has {len(password)} characters; at least {SHORTEST}.",
-            password=f"At least {SHORTEST} characters.",
-        )
-    if password.lower() in COMMON or (name and name.lower() in password.lower()):
-        raise Invalid(
-            "That password is among the first that are tried; take another.",
-            password="Too easily guessed.",
-        )
-    return _hasher().hash(password)
-
-
-def create(name: str, password_hash: str, roles: tuple[str, ...]) -> Account:
+def create(name: str, password_hash: str, roles: Iterable[str]) -> Account:
     """A new account; its public part becomes a record."""
+    name, roles = name.strip().lower(), checked_roles(roles)
+    if not LABEL.fullmatch(name):
+        raise Invalid(
+            "The name becomes part of DNS names: a-z, 0-9 and - only.",
+            name="a-z, 0-9 and - only.",
+        )
+    if exists(name):
+        raise Conflict("name-taken", f"There is an account {name} already.")
+    if state.select("agent", owner_name=name):
+        raise Conflict(
+            "name-taken",
+            f"An account {name} was deleted here and its agents go on; take another "
+            "name, or delete them first.",
+        )
     account = Account(clock.new_id(), name, roles)
-    Credential.create(
-        account=account.id,
-        name=name,
-        password_hash=password_hash,
-        roles=json.dumps(roles),
-        created=clock.now(),
-    )
-    state.put("account", account.id, {"name": name, "roles": list(roles)})
+    with database.node.atomic("immediate"):
+        Credential.create(
+            account=account.id,
+            name=name,
+            password_hash=password_hash,
+            roles=json.dumps(roles),
+            created=clock.now(),
+        )
+        _publish(account)
     return account
 
 
+def _publish(account: Account) -> None:
+    state.put(
+        "account", account.id, {"name": account.name, "roles": list(account.roles)}
+    )
+
+
+def checked_roles(roles: Iterable[str]) -> tuple[str, ...]:
+    """The roles in their order; raises Invalid."""
+    wanted = set(roles)
+    if not wanted or wanted - set(ROLES):
+        raise Invalid(
+            f"Roles are {', '.join(ROLES)}; one or more.", roles="Choose one or more."
+        )
+    return tuple(role for role in ROLES if role in wanted)
+
+
+def everyone() -> list[Credential]:
+    return list(Credential.select().order_by(Credential.name))
+
+
+def exists(name: str) -> bool:
+    return Credential.get_or_none(Credential.name == name) is not None
+
+
+def credential(name: str) -> Credential:
+    """The row of the account of this name; raises NotFound."""
+    row = Credential.get_or_none(Credential.name == name)
+    if row is None:
+        raise NotFound("account-unknown", f"There is no account {name[:64]!r}.")
+    return row
+
+
 def find(account: str) -> Account | None:
-    row = Credential.get_or_none(Credential.account == account)
-    return Account(row.account, row.name, tuple(json.loads(row.roles))) if row else None
+    """The account of this id, unless it is gone or disabled."""
+    row = Credential.get_or_none(
+        (Credential.account == account) & Credential.disabled.is_null()
+    )
+    return _account(row) if row else None
 
 
 def operator() -> Account | None:
     """The node's first operator, whom the CLI socket acts as."""
-    for row in Credential.select().order_by(Credential.created):
+    rows = Credential.select().where(Credential.disabled.is_null())
+    for row in rows.order_by(Credential.created):
         if "operator" in json.loads(row.roles):
-            return Account(row.account, row.name, tuple(json.loads(row.roles)))
+            return _account(row)
     return None
 
 
 def log_in(name: str, password: str, address: str) -> Account:
-    """The account, or Problem; failures are counted by address."""
-    throttle("login", address)
-    row = Credential.get_or_none(Credential.name == name.strip().lower())
-    known = row.password_hash if row else _decoy()
-    try:
-        _hasher().verify(known, password)
-    except (VerificationError, InvalidHashError):
-        row = None
-    if row is None:
-        failed("login", address)
-        raise Problem(
-            "login-failed",
-            "Name or password is wrong.",
-            status=401,
-            title="Not logged in",
-        )
-    return Account(row.account, row.name, tuple(json.loads(row.roles)))
+    """The account, or Problem; failures are counted."""
+    name = name.strip().lower()[:64]
+    with throttle.attempt("login", address, account=name):
+        row = Credential.get_or_none(Credential.name == name)
+        fits = passwords.fits(row.password_hash if row else "", password)
+        if row is None or not fits or row.disabled:
+            raise Problem(
+                "login-failed",
+                "Name or password is wrong.",
+                status=401,
+                title="Not logged in",
+            )
+    throttle.remember(name, address)
+    return _account(row)
 
 
-@cache
-def _decoy() -> str:
-    return _hasher().hash(secrets.token_hex())
+def change_password(
+    account: Account, present: str, new: str, address: str, session: str = ""
+) -> None:
+    """Replace the own password and end the other sessions; raises Invalid."""
+    row = credential(account.name)
+    with throttle.attempt("password", address, account=account.name):
+        if not passwords.fits(row.password_hash, present):
+            raise Invalid(
+                "The present password is wrong; nothing was changed.",
+                present="That is not your password.",
+            )
+    _set_password(account.id, passwords.hash_password(new, account.name), session)
 
 
-def throttle(what: str, address: str) -> None:
-    """Raise when this address failed too often lately."""
-    recent = (Attempt.what == what) & (Attempt.address == address)
-    since = clock.now() - WINDOW_S
-    count = Attempt.select().where(recent & (Attempt.time > since)).count()
-    if count >= settings().auth.attempts:
-        raise Problem(
-            "too-many-attempts",
-            "Too many failed attempts from here; wait ten minutes.",
-            status=429,
-            retry_after=int(WINDOW_S),
-        )
+def _set_password(account: str, password_hash: str, session: str = "") -> None:
+    with database.node.atomic("immediate"):
+        Credential.update(password_hash=password_hash).where(
+            Credential.account == account
+        ).execute()
+        sessions.end_all(account, but=session)
 
 
-def failed(what: str, address: str) -> None:
-    Attempt.delete().where(Attempt.time < clock.now() - WINDOW_S).execute()
-    Attempt.create(what=what, address=address, time=clock.now())
+def set_password(name: str, password: str) -> None:
+    """An operator sets an account's password; its sessions end."""
+    row = credential(name)
+    _set_password(row.account, passwords.hash_password(password, name))
 
 
-def _digest(token: str) -> str:
-    return sha256(token.encode()).hexdigest()
+def take_password(name: str) -> None:
+    """Nobody can log in until a new one is set; sessions end."""
+    _set_password(credential(name).account, "")
 
 
-def open_session(account: Account, address: str, agent: str) -> str:
-    """A new session's token, for the cookie."""
-    token, now = secrets.token_urlsafe(32), clock.now()
-    Session.create(
-        token_hash=_digest(token),
-        account=account.id,
-        csrf=secrets.token_urlsafe(24),
-        created=now,
-        expires=now + settings().auth.session_hours * 3600,
-        seen=now,
-        address=address,
-        agent=agent[:200],
+def change_roles(name: str, roles: Iterable[str]) -> None:
+    row, wanted = credential(name), checked_roles(roles)
+    with database.node.atomic("immediate"):
+        if "operator" not in wanted:
+            _must_leave_an_operator(row)
+        Credential.update(roles=json.dumps(wanted)).where(
+            Credential.account == row.account
+        ).execute()
+        _publish(Account(row.account, name, wanted))
+
+
+def disable(name: str, disabled: bool = True) -> None:
+    """Refuse the account's sessions, tokens and operations, or no longer."""
+    row = credential(name)
+    with database.node.atomic("immediate"):
+        if disabled:
+            _must_leave_an_operator(row)
+            sessions.end_all(row.account)
+        Credential.update(disabled=clock.now() if disabled else None).where(
+            Credential.account == row.account
+        ).execute()
+
+
+def delete(name: str) -> None:
+    """The account, its sessions and tokens go; its agents stay."""
+    from appliance.admin import tokens
+
+    row = credential(name)
+    with database.node.atomic("immediate"):
+        _must_leave_an_operator(row)
+        sessions.end_all(row.account)
+        tokens.revoke_all(row.account)
+        throttle.forget(name)
+        Credential.delete().where(Credential.account == row.account).execute()
+        state.remove("account", row.account)
+
+
+def _must_leave_an_operator(row: Credential) -> None:
+    others = Credential.select().where(
+        (Credential.account != row.account) & Credential.disabled.is_null()
     )
-    return token
+    if not any("operator" in json.loads(other.roles) for other in others):
+        raise Conflict(
+            "last-operator",
+            f"{row.name} is the last operator of this node; make another one first.",
+        )
 
 
-def session(token: str) -> Session | None:
-    row = Session.get_or_none(Session.token_hash == _digest(token))
-    return row if row and row.expires > clock.now() else None
+def left_behind(name: str) -> dict[str, int]:
+    """What goes on when the account is deleted: counts of agents and instances."""
+    return {
+        kind: len(state.select(kind, owner_name=name)) for kind in ("agent", "instance")
+    }
 
 
-def close_session(token: str) -> None:
-    Session.delete().where(Session.token_hash == _digest(token)).execute()
-
-
-def new_token(account: Account, name: str, days: int | None = None) -> str:
-    """An API token, shown this once; only its hash is kept."""
-    token, now = f"form_{secrets.token_urlsafe(32)}", clock.now()
-    ApiToken.create(
-        id=clock.new_id(),
-        account=account.id,
-        name=name[:80],
-        token_hash=_digest(token),
-        scopes="[]",
-        created=now,
-        expires=now + days * 86400 if days else None,
-    )
-    return token
-
-
-def by_token(token: str) -> Account | None:
-    row = ApiToken.get_or_none(ApiToken.token_hash == _digest(token))
-    if row is None or (row.expires and row.expires < clock.now()):
-        return None
-    return find(row.account)
+def as_document(row: Credential) -> dict[str, Any]:
+    return {
+        "id": row.account,
+        "name": row.name,
+        "roles": json.loads(row.roles),
+        "created": clock.rfc3339(row.created),
+        "disabled": clock.rfc3339(row.disabled),
+        "has_password": bool(row.password_hash),
+    }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from appliance import clock
-from appliance.admin.accounts import WINDOW_S, ApiToken, Attempt, Session
+from appliance.admin.sessions import Session
+from appliance.admin.throttle import WINDOW_S, Attempt
+from appliance.admin.tokens import ApiToken
 
 TOKEN_KEPT_S = 30 * 86400.0  # so that its owner sees that it expired
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from appliance import pack, vmm
 from appliance.admin import storage
 from appliance.config import settings
@@ -24,6 +27,10 @@ def delete_volume(run: Run) -> None:
     _freed(run, vmm.delete_volume(settings(), *run.subject.split("/")))
 
 
+def volume_owner(subject: str, params: Mapping[str, Any]) -> str:
+    return subject.split("/")[0]
+
+
 def _freed(run: Run, size: int) -> None:
     run.log(f"{size / 1e6:.1f} MB were freed")
     run.memory["result"] = {"freed_bytes": size}
@@ -37,5 +44,9 @@ MEASURE = Step("measure", "Measure", measure)
 KINDS = (
     Kind("collect", (Step("collect", "Collect", collect), MEASURE), "operator"),
     Kind("image-delete", (Step("delete", "Delete", delete_image), MEASURE), "operator"),
-    Kind("volume-delete", (Step("delete", "Delete", delete_volume), MEASURE)),
+    Kind(
+        "volume-delete",
+        (Step("delete", "Delete", delete_volume), MEASURE),
+        owner=volume_owner,
+    ),
 )

@@ -14,7 +14,7 @@ from peewee import FloatField, TextField
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from appliance import clock, events, formnet, identity, state
-from appliance.admin import accounts
+from appliance.admin import accounts, throttle
 from appliance.config import Settings
 from appliance.database import NodeModel
 from appliance.problems import Invalid, Problem
@@ -65,20 +65,18 @@ def new_claim(settings: Settings) -> str:
 
 def claim(settings: Settings, code: str, address: str) -> None:
     """Check the code; failures are counted by address."""
-    accounts.throttle("claim", address)
     try:
         expected = (settings.data_dir / "node" / "claim").read_text()
     except FileNotFoundError:
         expected = ""
-    if not expected or not secrets.compare_digest(
-        code.strip().lower().encode(), expected.encode()
-    ):
-        accounts.failed("claim", address)
-        raise Invalid(
-            "That is not the claim code. It is printed on the node's console at each "
-            "start.",
-            code="Not the code of this start.",
-        )
+    sent = code.strip().lower().encode()
+    with throttle.attempt("claim", address):
+        if not expected or not secrets.compare_digest(sent, expected.encode()):
+            raise Invalid(
+                "That is not the claim code. It is printed on the node's console at "
+                "each start.",
+                code="Not the code of this start.",
+            )
 
 
 def save(step: str, answers: dict[str, Any]) -> None:

@@ -427,4 +427,5 @@ DEPLOY = Kind(
         Step("healthy", "Healthy", healthy),
         Step("named", "Named", named, unname),
     ),
+    owner=lambda subject, params: params["owner_name"],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 from appliance import clock, events, state, vmm
 from appliance.config import settings
@@ -15,6 +17,12 @@ def _record(run: Run) -> state.Record:
     if record is None:
         raise NotFound("instance-unknown", f"There is no instance {run.subject}.")
     return record
+
+
+def owner(subject: str, params: Mapping[str, Any]) -> str | None:
+    """Whose instance it is; that of one that is gone is nobody's."""
+    record = state.find("instance", subject)
+    return record.body.get("owner_name") if record else None
 
 
 def stop(run: Run) -> None:
@@ -71,8 +79,8 @@ def _say(text: str, instance: str) -> None:
 
 
 KINDS = (
-    Kind("stop", (Step("stop", "Stop", stop),)),
-    Kind("start", (Step("start", "Start", start),)),
-    Kind("reboot", (Step("reboot", "Reboot", reboot),)),
-    Kind("delete", (Step("delete", "Delete", delete),)),
+    Kind("stop", (Step("stop", "Stop", stop),), owner=owner),
+    Kind("start", (Step("start", "Start", start),), owner=owner),
+    Kind("reboot", (Step("reboot", "Reboot", reboot),), owner=owner),
+    Kind("delete", (Step("delete", "Delete", delete),), owner=owner),
 )

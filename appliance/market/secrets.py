@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from peewee import BlobField, CompositeKey, FloatField, TextField
 
-from appliance import clock, identity
+from appliance import clock, identity, state
 from appliance.config import settings
 from appliance.database import NodeModel
 from appliance.problems import Invalid
@@ -39,10 +40,47 @@ def put(owner: str, agent: str, name: str, value: str) -> None:
 
 def names(owner: str, agent: str) -> list[str]:
     """Which secrets are set; never their values."""
-    rows = Secret.select(Secret.name).where(
+    return sorted(_changed(owner, agent))
+
+
+def _changed(owner: str, agent: str) -> dict[str, float]:
+    rows = Secret.select(Secret.name, Secret.changed).where(
         (Secret.owner == owner) & (Secret.agent == agent)
     )
-    return sorted(row.name for row in rows)
+    return {row.name: row.changed for row in rows}
+
+
+@dataclass(frozen=True)
+class Known:
+    """A secret that is set (`changed` says when), or that the Formfile asks for."""
+
+    name: str
+    changed: float | None
+    is_asked: bool
+
+
+def listing(owner: str, agent: str) -> list[Known]:
+    """What the latest version's Formfile asks for and what is set, by name."""
+    changed, asked = _changed(owner, agent), set(_asked(f"{owner}/{agent}"))
+    return [
+        Known(name, changed.get(name), name in asked)
+        for name in sorted({*changed, *asked})
+    ]
+
+
+def _asked(agent: str) -> list[str]:
+    found = state.find("agent", agent)
+    latest = found.body.get("latest") if found else None
+    version = state.find("version", f"{agent}@{latest}")
+    return list(version.body["formfile"].get("secrets") or ()) if version else []
+
+
+def waiting(owner: str, agent: str) -> bool:
+    """Whether something was set after what runs was deployed."""
+    running = state.select("instance", agent=f"{owner}/{agent}")
+    changed = _changed(owner, agent).values()
+    born = max((str(record.body.get("created", "")) for record in running), default="")
+    return bool(born) and any((clock.rfc3339(at) or "") > born for at in changed)
 
 
 def remove(owner: str, agent: str, name: str) -> bool:

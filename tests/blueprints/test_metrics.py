@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance import clock, state
-from appliance.admin import accounts
+from appliance.admin import accounts, tokens
 from appliance.metrics import store
 
 URL = "/api/v1/admin/metrics"
@@ -138,5 +138,6 @@ def test_only_operators_and_auditors_scrape(app: Flask, browser: FlaskClient) ->
     hashed = accounts.hash_password("a long enough one")
     for name, role, status in (("eve", "auditor", 200), ("dev", "developer", 403)):
         account = accounts.create(name, hashed, (role,))
-        bearer = {"Authorization": f"Bearer {accounts.new_token(account, 'scrape')}"}
+        token, _ = tokens.create(account, "scrape", ["read"])
+        bearer = {"Authorization": f"Bearer {token}"}
         assert anyone.get("/metrics", headers=bearer).status_code == status

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from appliance import operations, state, vmm
-from appliance.admin import accounts, storage
+from appliance.admin import accounts, storage, tokens
 from appliance.config import Settings
 from appliance.pack.images import image_file
 from appliance.service import choose
@@ -25,7 +25,7 @@ class Caller:
     def __init__(self, client: FlaskClient, settings: Settings, role: str) -> None:
         hashed = accounts.hash_password("correct horse battery")
         account = accounts.create(role, hashed, (role,))
-        token = accounts.new_token(account, "test")
+        token, _ = tokens.create(account, "test", ["admin"])
         self._bearer = {"Authorization": f"Bearer {token}"}
         self._client, self._settings = client, settings
 

@@ -11,7 +11,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from appliance import state
-from appliance.admin import accounts
+from appliance.admin import accounts, tokens
 from appliance.config import Settings
 from appliance.market import engine as engines
 from appliance.market import tasks
@@ -75,7 +75,7 @@ def call(app: Flask, agent: Agent) -> Call:
 
 def caller(app: Flask, name: str, role: str) -> Call:
     account = accounts.create(name, accounts.hash_password(PASSWORD), (role,))
-    token = accounts.new_token(account, "test")
+    token, _ = tokens.create(account, "test", ["admin"])
 
     def call(method: str, path: str, **named: Any) -> TestResponse:
         headers = {"Authorization": f"Bearer {token}", **named.pop("headers", {})}

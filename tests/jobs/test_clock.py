@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from appliance import clock, events
-from appliance.admin import accounts
-from appliance.admin.accounts import ApiToken, Attempt, Session
+from appliance import events
+from appliance.admin import accounts, sessions, tokens
+from appliance.admin.sessions import Session
+from appliance.admin.throttle import Attempt
+from appliance.admin.tokens import ApiToken
 from appliance.config import Settings
 from appliance.events import Audit, Event
 from appliance.problems import Unavailable
@@ -55,18 +57,15 @@ def test_events_and_audit_keep_the_newest(settings: Settings) -> None:
 
 def test_ended_sessions_and_old_attempts_go(settings: Settings) -> None:
     ada = accounts.Account("1", "ada", ("operator",))
-    for ends in (1.0, clock.now() + 60):
-        token = accounts.open_session(ada, "local", "")
-        latest = Session.select().order_by(Session.created.desc()).first()
-        where = Session.token_hash == latest.token_hash
-        Session.update(expires=ends).where(where).execute()
-    accounts.failed("login", "local")
-    Attempt.update(time=1.0).execute()
-    accounts.new_token(ada, "old", days=1)
+    old, token = (sessions.begin(ada.id, "local", "") for _ in range(2))
+    where = Session.token_hash == sessions.digest(old)
+    Session.update(expires=1.0).where(where).execute()
+    Attempt.create(what="login", address="local", time=1.0)
+    tokens.create(ada, "old", ["read"], days=1)
     ApiToken.update(expires=1.0).execute()
-    accounts.new_token(ada, "for ever")
+    tokens.create(ada, "for ever", ["read"])
     timetable.forget_expired(settings)
     assert Session.select().count() == 1
-    assert accounts.session(token) is not None
+    assert sessions.find(token) is not None
     assert Attempt.select().count() == 0
     assert [row.name for row in ApiToken.select()] == ["for ever"]

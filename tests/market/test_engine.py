@@ -143,6 +143,8 @@ def test_a_queued_task_past_its_deadline_is_never_run(
     records.agent("echo", server)
     hanging = {"input": {"text": "x", "do": "slow"}}
     held = [accepted(engine, hanging, submit=True) for _ in range(2)]
+    for task in held:
+        engine.wait(task, 10, lambda now: now.state == "working")
     late = accepted(engine, {"input": {"text": "late"}, "timeout_s": 1}, submit=True)
     assert tasks.as_document(tasks.get(late.id))["queue_position"] == 1
     assert error(engine.wait(late, 10, lambda task: task.state in tasks.ENDED)) == (

@@ -1,0 +1,183 @@
+"""One's own account: password, sessions, API tokens. A page and its calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, g, jsonify, redirect, render_template, request
+
+from appliance import clock
+from appliance.admin import accounts, rights, sessions, tokens
+from appliance.problems import Invalid
+from blueprints.access import COOKIE, remote_address, requires
+
+blueprint = Blueprint("account", __name__)
+API = "/api/v1/admin"
+DAYS = 90
+
+
+def this() -> str:
+    """The token of the session that asks; empty for API tokens and the CLI."""
+    return request.cookies.get(COOKIE, "")
+
+
+def render(errors: dict[str, str] | None = None, **more: Any) -> Any:
+    page = render_template(
+        "account/page.html",
+        sessions=sessions.of(g.account.id, this()),
+        tokens=tokens.of(g.account.id),
+        scopes=rights.SCOPES,
+        days=DAYS,
+        errors=errors or {},
+        form=request.form,
+        **more,
+    )
+    return page, 422 if errors else 200
+
+
+@blueprint.get("/account")
+@requires("account")
+def page() -> Any:
+    return render()
+
+
+@blueprint.post("/account/password")
+@requires("account")
+def change_password_page() -> Any:
+    form = request.form
+    try:
+        if form.get("new", "") != form.get("again", ""):
+            raise Invalid("The two passwords differ.", again="Not the same.")
+        _change_password(form.get("present", ""), form.get("new", ""))
+    except Invalid as problem:
+        return render(problem.members["errors"])
+    return render(said="The password is changed, and your other sessions have ended.")
+
+
+@blueprint.post(f"{API}/account/password")
+@requires("account")
+def change_password() -> Any:
+    body = members("present", "new")
+    _change_password(body["present"], body["new"])
+    return jsonify(changed=True)
+
+
+def _change_password(present: str, new: str) -> None:
+    accounts.change_password(g.account, present, new, remote_address(), this())
+
+
+@blueprint.post("/account/sessions/<id_>/end")
+@requires("account")
+def end_session_page(id_: str) -> Any:
+    sessions.end_one(g.account.id, id_)
+    return redirect("/account", 303)
+
+
+@blueprint.post("/account/sessions/end")
+@requires("account")
+def end_others_page() -> Any:
+    sessions.end_all(g.account.id, but=this())
+    return redirect("/account", 303)
+
+
+@blueprint.get(f"{API}/sessions")
+@requires("account")
+def list_sessions() -> Any:
+    found = [
+        {
+            "id": item.id,
+            "browser": item.browser,
+            "address": item.address,
+            "created": clock.rfc3339(item.created),
+            "seen": clock.rfc3339(item.seen),
+            "is_this": item.is_this,
+        }
+        for item in sessions.of(g.account.id, this())
+    ]
+    return jsonify(sessions=found)
+
+
+@blueprint.delete(f"{API}/sessions/<id_>")
+@requires("account")
+def end_session(id_: str) -> Any:
+    sessions.end_one(g.account.id, id_)
+    return "", 204
+
+
+@blueprint.delete(f"{API}/sessions")
+@requires("account")
+def end_others() -> Any:
+    """All of them but the one that asks."""
+    return jsonify(ended=sessions.end_all(g.account.id, but=this()))
+
+
+@blueprint.post("/account/tokens")
+@requires("account")
+def create_token_page() -> Any:
+    form = request.form
+    try:
+        days = number(form["days"]) if form.get("days") else None
+        token, row = _create(form.get("name", ""), form.getlist("scopes"), days)
+    except Invalid as problem:
+        return render(problem.members["errors"])
+    return render(token=token, token_name=row.name)
+
+
+@blueprint.post("/account/tokens/<id_>/revoke")
+@requires("account")
+def revoke_token_page(id_: str) -> Any:
+    tokens.revoke(g.account.id, id_)
+    return redirect("/account", 303)
+
+
+@blueprint.get(f"{API}/tokens")
+@requires("account")
+def list_tokens() -> Any:
+    return jsonify(tokens=[tokens.as_document(row) for row in tokens.of(g.account.id)])
+
+
+@blueprint.post(f"{API}/tokens")
+@requires("account")
+def create_token() -> Any:
+    """`{"name", "scopes": […], "days": N or null}`; the token is shown this once."""
+    body = members("name", "scopes")
+    scopes, days = body["scopes"], body.get("days")
+    if not isinstance(scopes, list) or not all(isinstance(s, str) for s in scopes):
+        raise Invalid('scopes: a list such as ["read"].', scopes="not a list of texts")
+    if days is not None and (not isinstance(days, int) or isinstance(days, bool)):
+        raise Invalid("days: a whole number, or null.", days="not a number")
+    token, row = _create(body["name"], scopes, days)
+    return jsonify(token=token, **tokens.as_document(row)), 201
+
+
+def _create(
+    name: str, scopes: list[str], days: int | None
+) -> tuple[str, tokens.ApiToken]:
+    return tokens.create(g.account, name, scopes, days, g.get("bearer"))
+
+
+@blueprint.delete(f"{API}/tokens/<id_>")
+@requires("account")
+def revoke_token(id_: str) -> Any:
+    tokens.revoke(g.account.id, id_)
+    return "", 204
+
+
+def number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise Invalid("days: a whole number.", days="A whole number.") from None
+
+
+def members(*names: str) -> dict[str, Any]:
+    """The JSON body, which must have these; texts, but for lists. Raises Invalid."""
+    body = request.get_json(silent=True)
+    known = body if isinstance(body, dict) else {}
+    missing = [name for name in names if not isinstance(known.get(name), str | list)]
+    if missing:
+        raise Invalid(
+            f"The body is JSON with {', '.join(names)}; {missing[0]} is missing.",
+            **dict.fromkeys(missing, "missing"),
+        )
+    return known

@@ -1,0 +1,248 @@
+"""The node's accounts: operators change them, auditors look at them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import Blueprint, g, jsonify, redirect, render_template, request
+
+from appliance import clock
+from appliance.admin import accounts, invitations, passwords, sessions, tokens
+from appliance.problems import Conflict, Invalid
+from blueprints.access import public, requires
+from blueprints.account import members
+
+blueprint = Blueprint("accounts", __name__)
+API = "/api/v1/admin/accounts"
+
+
+def create(name: str, roles: list[str], password: str = "") -> str:
+    """The account; without a password, the path of the link that sets one."""
+    hashed = passwords.hash_password(password, name) if password else ""
+    made = accounts.create(name, hashed, roles)
+    return "" if password else link(made.name)
+
+
+def link(name: str) -> str:
+    return f"/password/{invitations.create(name)}"
+
+
+def render_list(errors: dict[str, str] | None = None, **more: Any) -> Any:
+    rows = accounts.everyone()
+    page = render_template(
+        "accounts/index.html",
+        accounts=[(row, json.loads(row.roles)) for row in rows],
+        roles=accounts.ROLES,
+        errors=errors or {},
+        form=request.form,
+        **more,
+    )
+    return page, 422 if errors else 200
+
+
+def render_one(name: str, **more: Any) -> Any:
+    row = accounts.credential(name)
+    errors = more.setdefault("errors", {})
+    page = render_template(
+        "accounts/account.html",
+        found=row,
+        held=json.loads(row.roles),
+        roles=accounts.ROLES,
+        sessions=sessions.of(row.account),
+        tokens=tokens.of(row.account),
+        left=accounts.left_behind(name),
+        **more,
+    )
+    return page, 422 if errors else 200
+
+
+def shown(path: str) -> str:
+    """The link as the browser that asks for it reaches the node."""
+    return request.host_url.rstrip("/") + path
+
+
+@blueprint.get("/admin/accounts")
+@requires("auditor")
+def index_page() -> Any:
+    return render_list()
+
+
+@blueprint.post("/admin/accounts")
+@requires("operator")
+def create_page() -> Any:
+    form = request.form
+    name = form.get("name", "").strip().lower()
+    try:
+        path = create(name, form.getlist("roles"), form.get("password", ""))
+    except Invalid as problem:
+        return render_list(problem.members["errors"])
+    except Conflict as problem:
+        return render_list({"name": problem.detail})
+    if not path:
+        return redirect(f"/admin/accounts/{name}", 303)
+    return render_one(name, link=shown(path))
+
+
+@blueprint.get("/admin/accounts/<name>")
+@requires("auditor")
+def show_page(name: str) -> Any:
+    return render_one(name)
+
+
+@blueprint.post("/admin/accounts/<name>/roles")
+@requires("operator")
+def roles_page(name: str) -> Any:
+    try:
+        accounts.change_roles(name, request.form.getlist("roles"))
+    except Invalid as problem:
+        return render_one(name, errors=problem.members["errors"])
+    except Conflict as problem:
+        return render_one(name, errors={"roles": problem.detail})
+    return redirect(f"/admin/accounts/{name}", 303)
+
+
+@blueprint.post("/admin/accounts/<name>/disable")
+@requires("operator")
+def disable_page(name: str) -> Any:
+    try:
+        accounts.disable(name)
+    except Conflict as problem:
+        return render_one(name, errors={"disable": problem.detail})
+    return redirect(f"/admin/accounts/{name}", 303)
+
+
+@blueprint.post("/admin/accounts/<name>/enable")
+@requires("operator")
+def enable_page(name: str) -> Any:
+    accounts.disable(name, disabled=False)
+    return redirect(f"/admin/accounts/{name}", 303)
+
+
+@blueprint.post("/admin/accounts/<name>/password")
+@requires("operator")
+def reset_page(name: str) -> Any:
+    return render_one(name, link=shown(link(name)))
+
+
+@blueprint.post("/admin/accounts/<name>/tokens/<id_>/revoke")
+@requires("operator")
+def revoke_page(name: str, id_: str) -> Any:
+    tokens.revoke(accounts.credential(name).account, id_)
+    return redirect(f"/admin/accounts/{name}", 303)
+
+
+@blueprint.post("/admin/accounts/<name>/delete")
+@requires("operator")
+def delete_page(name: str) -> Any:
+    try:
+        accounts.delete(name)
+    except Conflict as problem:
+        return render_one(name, errors={"delete": problem.detail})
+    return redirect("/admin/accounts", 303)
+
+
+@blueprint.get("/password/<token>")
+@public
+def set_password_page(token: str) -> Any:
+    account = invitations.find(token)
+    return render_template("accounts/password.html", name=account.name, errors={})
+
+
+@blueprint.post("/password/<token>")
+@public
+def set_password(token: str) -> Any:
+    account, form = invitations.find(token), request.form
+    g.tried = account.name
+    try:
+        if form.get("password", "") != form.get("again", ""):
+            raise Invalid("The two passwords differ.", again="Not the same.")
+        invitations.accept(token, form.get("password", ""))
+    except Invalid as problem:
+        errors = problem.members["errors"]
+        page = render_template(
+            "accounts/password.html", name=account.name, errors=errors
+        )
+        return page, 422
+    return redirect("/login", 303)
+
+
+def document(row: accounts.Credential) -> dict[str, Any]:
+    return accounts.as_document(row) | {"owns": accounts.left_behind(row.name)}
+
+
+@blueprint.get(API)
+@requires("auditor")
+def index() -> Any:
+    return jsonify(accounts=[accounts.as_document(r) for r in accounts.everyone()])
+
+
+@blueprint.post(API)
+@requires("operator")
+def create_account() -> Any:
+    """`{"name", "roles": […], "password": …}`; without a password, a link."""
+    body = members("name", "roles")
+    name, password = str(body["name"]).strip().lower(), body.get("password") or ""
+    if not isinstance(password, str):
+        raise Invalid("password: a text, or none.", password="not a text")
+    path = create(name, roles_of(body), password)
+    return jsonify(document(accounts.credential(name)) | _linked(path)), 201
+
+
+def _linked(path: str) -> dict[str, Any]:
+    expires = clock.rfc3339(clock.now() + invitations.HOURS * 3600)
+    return {"set_password": path, "expires": expires} if path else {}
+
+
+def roles_of(body: dict[str, Any]) -> list[str]:
+    roles = body.get("roles")
+    if not isinstance(roles, list) or not all(isinstance(r, str) for r in roles):
+        raise Invalid('roles: a list such as ["developer"].', roles="not a list")
+    return roles
+
+
+@blueprint.get(f"{API}/<name>")
+@requires("auditor")
+def show(name: str) -> Any:
+    row = accounts.credential(name)
+    found = [tokens.as_document(token) for token in tokens.of(row.account)]
+    return jsonify(document(row) | {"tokens": found})
+
+
+@blueprint.patch(f"{API}/<name>")
+@requires("operator")
+def change(name: str) -> Any:
+    """`{"roles": […], "disabled": true or false}`, either or both."""
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict) or not body or set(body) - {"roles", "disabled"}:
+        raise Invalid('Send {"roles": […]}, {"disabled": true or false}, or both.')
+    if not isinstance(body.get("disabled", False), bool):
+        raise Invalid("disabled: true or false.", disabled="not true or false")
+    if "roles" in body:
+        accounts.change_roles(name, roles_of(body))
+    if "disabled" in body:
+        accounts.disable(name, body["disabled"])
+    return jsonify(document(accounts.credential(name)))
+
+
+@blueprint.post(f"{API}/<name>/password")
+@requires("operator")
+def reset(name: str) -> Any:
+    """Take the password away: a link sets the next one."""
+    return jsonify(_linked(link(name)))
+
+
+@blueprint.delete(f"{API}/<name>/tokens/<id_>")
+@requires("operator")
+def revoke(name: str, id_: str) -> Any:
+    tokens.revoke(accounts.credential(name).account, id_)
+    return "", 204
+
+
+@blueprint.delete(f"{API}/<name>")
+@requires("operator")
+def delete(name: str) -> Any:
+    """Its agents and instances go on, and are for operators to change."""
+    left = accounts.left_behind(name)
+    accounts.delete(name)
+    return jsonify(deleted=name, left_behind=left)
