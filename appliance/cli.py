@@ -406,6 +406,25 @@ def storage() -> None:
     click.echo(f"form pack collect --all frees {in_mb(found['unused_bytes'])}")
 
 
+@main.group("dns")
+def dns_group() -> None:
+    """Names."""
+
+
+@dns_group.command("names")
+@plain_errors
+def dns_names() -> None:
+    """List agents' names with health and addresses, and the domains that are kept."""
+    found = call("GET", "/api/v1/dns/names")
+    for item in found["agents"]:
+        addresses = ", ".join(item["addresses"]) or "–"
+        click.echo(
+            f"{item['fqdn']:40} {item['health']:10} {addresses:16} {item['agent']}"
+        )
+    for item in found["domains"]:
+        click.echo(f"{item['domain']:40} {'kept':10} {'–':16} {item['agent']}")
+
+
 @main.group("state")
 def state_group() -> None:
     """Records."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 from typing import Any, Literal
 
@@ -132,7 +132,7 @@ class DnsSettings(Section):
     host: str = Field("127.0.0.1", description="Address that answers queries.")
     port: int = Field(5453, ge=1, le=65535, description="UDP and TCP port.")
     ttl: int = Field(5, ge=0, le=86400, description="Seconds that answers are kept.")
-    forward: list[IPv4Address] = Field(
+    forward: list[IPv4Address | IPv6Address] = Field(
         [], description="Resolvers for other names; empty: those of resolv.conf."
     )
 

@@ -1,30 +1,65 @@
-"""Names: what the zone holds."""
+"""Names: what the zone holds, what is forwarded, and how much is asked."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, jsonify, render_template
 
+from appliance import clock
 from appliance.config import settings
 from appliance.dns import apex
-from appliance.dns.service import read_zone
+from appliance.dns.names import list_names, read_zone, vanity_domains
+from appliance.dns.service import Report
 from blueprints.access import requires
 
 blueprint = Blueprint("dns", __name__)
+API = "/api/v1/dns"
+
+
+def report() -> Report | None:
+    """What formation-dns said last; None before it ran."""
+    try:
+        text = (settings().run_dir / "dns" / "report.json").read_text()
+        return Report(**json.loads(text))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
 
 
 @blueprint.get("/dns/")
 @requires("account")
 def page() -> Any:
-    config = settings().dns
+    zone = read_zone(settings(), apex(settings()))
     return render_template(
-        "dns/index.html", zone=read_zone(apex(settings())), dns=config
+        "dns/index.html",
+        zone=zone,
+        names=list_names(zone),
+        vanity=vanity_domains(),
+        report=report(),
+        port=settings().dns.port,
     )
 
 
-@blueprint.get("/api/v1/dns/names")
+@blueprint.get(f"{API}/names")
 @requires("account")
 def names() -> Any:
-    zone = read_zone(apex(settings()))
-    return jsonify(zone=zone.apex, names=dict(zone.addresses))
+    """Every name that exists with its addresses; agents' names with their health."""
+    zone = read_zone(settings(), apex(settings()))
+    return jsonify(
+        zone=zone.apex,
+        names=dict(zone.addresses),
+        agents=[asdict(name) for name in list_names(zone)],
+        domains=[asdict(domain) for domain in vanity_domains()],
+    )
+
+
+@blueprint.get(f"{API}/queries")
+@requires("account")
+def queries() -> Any:
+    """Where formation-dns listens and forwards to, and its counts since it began."""
+    found = report()
+    if found is None:
+        return jsonify(since=None, listens=[], forwarders=[], queries={})
+    return jsonify({**asdict(found), "since": clock.rfc3339(found.since)})

@@ -1,67 +1,89 @@
-"""From the bytes of a query to the bytes of its answer (RFC 1035, 2308)."""
+"""From a query to the bytes of its answer (RFC 1035, 2308, 6303, 6891, 8482). Pure."""
 
 from __future__ import annotations
 
-import struct
+from dnslib import (
+    CLASS,
+    EDNS0,
+    NS,
+    QTYPE,
+    RCODE,
+    RR,
+    SOA,
+    A,
+    DNSHeader,
+    DNSRecord,
+)
 
-from dnslib import AAAA, NS, QTYPE, RCODE, RR, SOA, A, DNSHeader, DNSRecord
-from dnslib.dns import DNSError
-
+from appliance.dns.query import OURS, Query
 from appliance.dns.zone import Zone
 
-PLAIN_UDP = 512
-__all__ = ["AAAA", "answer", "parse"]
+BADVERS = 16
+ANY_CLASS = 255
+META = range(128, 255)  # transfers, keys and such; ANY is 255
 
 
-def parse(query: bytes) -> DNSRecord | None:
-    """The query, or None for what is none."""
-    try:
-        record = DNSRecord.parse(query)
-    except (DNSError, ValueError, IndexError, struct.error, UnicodeError):
-        return None
-    if record.header.qr or len(record.questions) != 1:
-        return None
-    return record
-
-
-def form_error(query: bytes) -> bytes:
-    """FORMERR with the query's id; nothing for less than a header."""
-    if len(query) < 12:
-        return b""
+def reply_to(query: Query, code: int = RCODE.NOERROR, *, ra: bool) -> DNSRecord:
+    """An answer without records yet; OPT goes back to whom one came from."""
     header = DNSHeader(
-        id=struct.unpack("!H", query[:2])[0], qr=1, rcode=RCODE.FORMERR, q=0
+        id=query.id,
+        bitmap=0,
+        qr=1,
+        rd=int(query.recursive),
+        cd=int(query.unchecked),
+        ra=int(ra),
+        rcode=code & 15,
     )
-    return bytes(DNSRecord(header).pack())
+    reply = DNSRecord(header, q=query.question)
+    if query.edns:
+        flags = "do" if query.edns.wants_dnssec else ""
+        reply.add_ar(EDNS0("", ext_rcode=code >> 4, flags=flags, udp_len=OURS))
+    return reply
 
 
-def answer(zone: Zone, record: DNSRecord, ttl: int) -> DNSRecord:
+def refusal(query: Query) -> int | None:
+    """The code for what nobody is answered here, or None."""
+    if query.edns and query.edns.version:
+        return BADVERS
+    if query.question.qtype == QTYPE.OPT:
+        return int(RCODE.FORMERR)
+    if query.question.qclass not in (CLASS.IN, ANY_CLASS):
+        return int(RCODE.REFUSED)
+    return int(RCODE.REFUSED) if query.question.qtype in META else None
+
+
+def answer(zone: Zone, query: Query, ttl: int, *, ra: bool = True) -> DNSRecord:
     """The zone's own answer: addresses, NODATA or NXDOMAIN with SOA."""
-    reply = record.reply(aa=1, ra=1)
-    if record.header.opcode:
-        reply.header.rcode = RCODE.NOTIMP
-        return reply
-    question = record.q
-    name = str(question.qname).rstrip(".").lower()
-    found = zone.lookup(name)
-    kind = QTYPE.get(question.qtype)
-    if found and kind in ("A", "ANY"):
-        for address in found:
-            reply.add_answer(RR(question.qname, QTYPE.A, ttl=ttl, rdata=A(address)))
-        return reply
-    if name == zone.apex and kind == "SOA":
+    reply = reply_to(query, ra=ra)
+    reply.header.aa = 1
+    name, kind = query.question.qname, query.question.qtype
+    found = zone.lookup(query.name)
+    at_apex = query.name == zone.apex
+    if kind in (QTYPE.A, QTYPE.ANY):
+        for address in found or ():
+            reply.add_answer(RR(name, QTYPE.A, ttl=ttl, rdata=A(address)))
+    if at_apex and kind in (QTYPE.SOA, QTYPE.ANY):
         reply.add_answer(_soa(zone, ttl))
-        return reply
-    if name == zone.apex and kind == "NS":
-        rdata = NS(f"ns.{zone.apex}")
-        reply.add_answer(RR(zone.apex, QTYPE.NS, ttl=ttl, rdata=rdata))
-        return reply
-    if found is None:
-        reply.header.rcode = RCODE.NXDOMAIN
-    reply.add_auth(_soa(zone, ttl))
+    if at_apex and kind in (QTYPE.NS, QTYPE.ANY):
+        reply.add_answer(RR(zone.apex, QTYPE.NS, ttl=ttl, rdata=NS(zone.apex)))
+    if not reply.rr:
+        reply.header.rcode = RCODE.NXDOMAIN if found is None else RCODE.NOERROR
+        reply.add_auth(_soa(zone, ttl))
     return reply
 
 
 def _soa(zone: Zone, ttl: int) -> RR:
+    """The zone is its own primary server, as RFC 6303 has it for local zones."""
     times = (zone.serial & 0xFFFFFFFF, 3600, 600, 86400, ttl)
-    rdata = SOA(f"ns.{zone.apex}", f"hostmaster.{zone.apex}", times)
+    rdata = SOA(zone.apex, f"hostmaster.{zone.apex}", times)
     return RR(zone.apex, QTYPE.SOA, ttl=ttl, rdata=rdata)
+
+
+def fit(packet: bytes, query: Query, limit: int, *, ra: bool) -> bytes:
+    """The packet, or a truncated reply that tells the asker to come by TCP."""
+    if len(packet) <= limit:
+        return packet
+    reply = reply_to(query, packet[3] & 15, ra=ra)
+    reply.header.tc = 1
+    reply.header.aa = packet[2] >> 2 & 1
+    return bytes(reply.pack())

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 
 @dataclass(frozen=True)
 class Zone:
-    """`addresses` has every name; an empty tuple is a name without an answer."""
+    """`addresses` has every name; an empty tuple is a name without an answer.
+    `holders` says whose each short name is."""
 
     apex: str
     addresses: Mapping[str, tuple[str, ...]]
     serial: int
+    holders: Mapping[str, str] = field(default_factory=dict)
 
     def lookup(self, name: str) -> tuple[str, ...] | None:
         """Addresses of a name, or None where the name does not exist."""
@@ -56,4 +58,5 @@ def make_zone(
             answers.append(item.address)
             if holder == item.owner:
                 alias.append(item.address)
-    return Zone(apex, {name: tuple(found) for name, found in names.items()}, serial)
+    answers_of = {name: tuple(found) for name, found in names.items()}
+    return Zone(apex, answers_of, serial, short)
