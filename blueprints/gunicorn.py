@@ -16,10 +16,7 @@ from appliance.host import Host
 
 worker_class = "gthread"
 workers = 1
-process = os.environ.get("FORMATION_PROCESS", "web")
-threads = int(
-    os.environ.get("FORMATION_THREADS", {"gateway": "256"}.get(process, "32"))
-)
+threads = 32
 timeout = 0
 graceful_timeout = 5
 umask = 0o007
@@ -28,11 +25,16 @@ control_socket_disable = True
 ended = threading.Event()
 
 
+def process() -> str:
+    """`web` or `gateway`; gunicorn's `--env` comes after this module was read."""
+    return os.environ.get("FORMATION_PROCESS", "web")
+
+
 def post_worker_init(worker: Any) -> None:
     """Start the rounds of this process's host."""
     config = settings()
-    host = Host(config, "gateway" if process == "gateway" else "web")
-    waiter = wake.Waiter(config.run_dir, process)
+    host = Host(config, "gateway" if process() == "gateway" else "web")
+    waiter = wake.Waiter(config.run_dir, process())
     worker.rounds = threading.Thread(
         target=run_until, args=(host, waiter), name="host", daemon=True
     )
@@ -49,5 +51,5 @@ def run_until(host: Host, waiter: wake.Waiter) -> None:
 def worker_exit(server: Any, worker: Any) -> None:
     """Stop what the host runs; a task in the middle is left to the next gateway."""
     ended.set()
-    wake.notify(settings().run_dir, process)
+    wake.notify(settings().run_dir, process())
     worker.rounds.join(4)

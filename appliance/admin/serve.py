@@ -16,6 +16,9 @@ from appliance.config import Settings
 from appliance.layout import prepare
 from appliance.problems import Problem
 
+THREADS = {"web": 32, "gateway": 256}
+"""A request that waits for a task holds a thread (`market.calls`)."""
+
 
 @dataclass(frozen=True)
 class Program:
@@ -35,6 +38,7 @@ def gunicorn(settings: Settings, process: str, sockets: tuple[str, ...]) -> Prog
         "gunicorn",
         "--config=python:blueprints.gunicorn",
         f"--env=FORMATION_PROCESS={process}",
+        f"--threads={THREADS[process]}",
         *binds,
         "blueprints.wsgi:app",
     )

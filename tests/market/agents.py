@@ -159,6 +159,12 @@ class Handler(BaseHTTPRequestHandler):
         self.events(("delta", {"text": "a"}), ("delta", {"text": "b"}))
         self.event("result", {"output": {"text": "ab"}})
 
+    def do_hold(self, task: dict[str, Any]) -> None:
+        self.events(("delta", {"text": "a"}))
+        self.server.release.wait(30)
+        with contextlib.suppress(OSError):
+            self.event("result", {"output": {"text": "a"}})
+
     def do_cut(self, task: dict[str, Any]) -> None:
         self.events(("delta", {"text": "a"}))
 

@@ -1,0 +1,85 @@
+"""The gateway as `form serve` starts it: a real gunicorn, without machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from appliance import identity, state
+from appliance.admin import accounts
+from appliance.admin.serve import gunicorn
+from appliance.config import Settings
+from appliance.service import choose, read_status, services
+from appliance.state.server import StateServer
+from tests.market.agents import Agent
+
+ROOT = Path(__file__).parents[2]
+RUN = "/api/v1/market/agents/ann/echo/run_task"
+
+
+def until(found: Callable[[], object]) -> None:
+    pause = threading.Event()
+    for _ in range(300):
+        if found():
+            return
+        pause.wait(0.1)
+    pytest.fail("not within 30 s")
+
+
+@pytest.fixture
+def gateway(settings: Settings, records: StateServer) -> Iterator[httpx.Client]:
+    identity.sealing_key(settings)
+    choose(settings, ["marketplace"])
+    running = {"state": "running", "reason": "", "since": 1.0, "beat": 1e12}
+    note = settings.run_dir / "state" / "form-state.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(running))
+    command = gunicorn(settings, "gateway", ("gateway.sock",)).command
+    names = {"FORMATION_CONFIG": os.environ["FORMATION_CONFIG"]}
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **names})
+    socket = str(settings.run_dir / "gateway.sock")
+    transport = httpx.HTTPTransport(uds=socket)
+    marketplace = services()["marketplace"]
+    try:
+        until(lambda: read_status(settings, marketplace).state == "running")
+        with httpx.Client(transport=transport, base_url="http://node") as client:
+            yield client
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert read_status(settings, marketplace).state == "stopped"
+
+
+def test_deltas_come_one_by_one_while_the_agent_works(
+    gateway: httpx.Client,
+) -> None:
+    server = Agent(streaming=True)
+    try:
+        account = accounts.create(
+            "ada", accounts.hash_password("x" * 12), ("operator",)
+        )
+        bearer = {"Authorization": f"Bearer {accounts.new_token(account, 'test')}"}
+        agent = {"owner": "1", "owner_name": "ann", "name": "echo", "latest": "0.1.0"}
+        state.put("agent", "ann/echo", agent)
+        where = {"address": "127.0.0.1", "port": server.port, "node": "n"}
+        about = {"agent": "ann/echo", "version": "0.1.0", "state": "healthy"}
+        state.put("instance", "i", {**where, **about, "reason": ""})
+        wish = {"input": {"text": "x", "do": "hold"}}
+        headers = {**bearer, "Accept": "text/event-stream"}
+        with gateway.stream("POST", RUN, json=wish, headers=headers) as answer:
+            for line in answer.iter_lines():
+                if line == 'data: {"text": "a"}':
+                    break  # it came while the agent was still at work
+        assert not server.release.is_set()
+        server.release.set()
+        done = gateway.post(RUN, json={"input": {"text": "hi"}}, headers=bearer)
+        assert done.json()["output"] == {"text": "hi"}
+    finally:
+        server.close()
