@@ -63,7 +63,7 @@ def test_deltas_come_one_by_one_while_the_agent_works(
     server = Agent(streaming=True)
     try:
         account = accounts.create(
-            "ada", accounts.hash_password("x" * 12), ("operator",)
+            "ada", accounts.hash_password("correct horse battery"), ("operator",)
         )
         bearer = {"Authorization": f"Bearer {accounts.new_token(account, 'test')}"}
         agent = {"owner": "1", "owner_name": "ann", "name": "echo", "latest": "0.1.0"}
