@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from appliance import identity, state
-from appliance.admin import accounts
+from appliance.admin import accounts, tokens
 from appliance.admin.serve import gunicorn
 from appliance.config import Settings
 from appliance.service import choose, read_status, services
@@ -65,7 +65,8 @@ def test_deltas_come_one_by_one_while_the_agent_works(
         account = accounts.create(
             "ada", accounts.hash_password("correct horse battery"), ("operator",)
         )
-        bearer = {"Authorization": f"Bearer {accounts.new_token(account, 'test')}"}
+        token, _ = tokens.create(account, "test", ["admin"])
+        bearer = {"Authorization": f"Bearer {token}"}
         agent = {"owner": "1", "owner_name": "ann", "name": "echo", "latest": "0.1.0"}
         state.put("agent", "ann/echo", agent)
         where = {"address": "127.0.0.1", "port": server.port, "node": "n"}
