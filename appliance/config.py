@@ -79,6 +79,12 @@ class VmmSettings(Section):
     reserve_disk_gib: int = Field(
         2, ge=0, description="Disk space that images and instances leave free."
     )
+    disk_overcommit: float = Field(
+        4.0,
+        gt=0,
+        description="Disk promised to instances for each GiB that they may take; "
+        "their disks grow only as they are written.",
+    )
     cpu_overcommit: float = Field(
         8.0, gt=0, description="Promised vCPUs for each of the node's."
     )

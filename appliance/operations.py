@@ -7,7 +7,6 @@ runner goes on with the first step that had not ended.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import threading
@@ -24,7 +23,7 @@ from peewee import FloatField, IntegerField, PeeweeException, TextField
 from appliance import clock, journal, wake
 from appliance.config import settings
 from appliance.database import NodeModel, node
-from appliance.problems import EngineGone, NotFound, Problem, Unavailable
+from appliance.problems import DiskFull, EngineGone, NotFound, Problem, is_disk_full
 from appliance.service import services
 
 log = structlog.get_logger()
@@ -259,14 +258,17 @@ def _change_step(id_: str, name: str, **members: Any) -> None:
 
 class Runner:
     """Runs operations in threads of formation-jobs; `crash` is for tests: it is
-    called with (operation, step) after each step and may end the process."""
+    called with (operation, step) after each step and may end the process.
+    `make_room` frees what it can of a full disk; it returns bytes."""
 
     def __init__(
         self,
         workers: int = 4,
         crash: Callable[[str, str], None] | None = None,
         authorise: Authorise | None = None,
+        make_room: Callable[[], int] = lambda: 0,
     ) -> None:
+        self._make_room = make_room
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="operation")
         self._crash = crash
         self._authorise = authorise
@@ -283,6 +285,13 @@ class Runner:
 
     def round(self) -> int:
         """Start what is queued or was lost; returns how many were started."""
+        try:
+            return self._start()
+        except PeeweeException as error:  # those that run go on; the next round starts
+            log.error("operations.unread", why=str(error))
+            return 0
+
+    def _start(self) -> int:
         with self._lock:
             running = list(self._running)
         Operation.update(state="queued").where(
@@ -305,9 +314,11 @@ class Runner:
 
     def _run(self, id_: str) -> None:
         try:
-            execute(id_, self.worker, self._crash, self._authorise)
+            execute(id_, self.worker, self._crash, self._authorise, self._make_room)
         except (Problem, PeeweeException) as error:  # the next round tries again
             log.error("operation.lost", operation=id_, why=str(error))
+            if is_disk_full(error):
+                self._make_room()
         finally:
             with self._lock:
                 self._running.discard(id_)
@@ -318,6 +329,7 @@ def execute(
     worker: str,
     crash: Callable[[str, str], None] | None = None,
     authorise: Authorise | None = None,
+    make_room: Callable[[], int] = lambda: 0,
 ) -> None:
     """Run one operation to its end, from the first step that is not done.
 
@@ -335,7 +347,8 @@ def execute(
     for step in kind.steps:
         if step.name in done:
             continue
-        problem = _do(run, step, partial(_must_be_allowed, row, kind, authorise))
+        allowed = partial(_must_be_allowed, row, kind, authorise)
+        problem = _do(run, step, allowed, make_room)
         if problem is not None:
             _undo(run, kind, step)
             return _end(run, problem)
@@ -350,13 +363,15 @@ def _must_be_allowed(row: Operation, kind: Kind, authorise: Authorise | None) ->
         authorise(row.account, kind.role, owner)
 
 
-def _do(run: Run, step: Step, allowed: Callable[[], None]) -> Problem | None:
+def _do(
+    run: Run, step: Step, allowed: Callable[[], None], make_room: Callable[[], int]
+) -> Problem | None:
     run.step = step.name
     _change_step(run.id, step.name, state="now", started=clock.now(), progress=None)
     try:
         run.check()
         allowed()
-        _patiently(run, step)
+        _with_room(run, step, make_room)
     except Problem as problem:
         state = "canceled" if isinstance(problem, Canceled) else "failed"
         _change_step(run.id, step.name, state=state, ended=clock.now())
@@ -371,6 +386,23 @@ def _do(run: Run, step: Step, allowed: Callable[[], None]) -> Problem | None:
         ).execute()
         _change_step(run.id, step.name, state="done", ended=clock.now(), progress=1.0)
     return None
+
+
+def _with_room(run: Run, step: Step, make_room: Callable[[], int]) -> None:
+    """Do the step; where the disk is full, once more after some of it was freed."""
+    try:
+        return _patiently(run, step)
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        freed = make_room()
+        run.log(f"the disk is full: {error}")
+        if not freed:
+            run.log("nothing could be freed: something needs every image and layer")
+            raise
+    size = f"{freed / 1e6:.0f} MB of images and layers that nothing uses"
+    run.log(f"{size} were removed; trying once more")
+    return _patiently(run, step)
 
 
 def _patiently(run: Run, step: Step) -> None:
@@ -389,13 +421,10 @@ def _patiently(run: Run, step: Step) -> None:
 
 def _told(step: Step, error: Exception) -> Problem:
     """What a person is told of an error that no step foresaw."""
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    if full or "disk is full" in str(error):
-        return Unavailable(
-            "disk-full",
-            f"{step.title}: the disk is full. Delete instances that are not "
-            "needed, then try again.",
-            retry_after=60,
+    if is_disk_full(error):
+        return DiskFull(
+            f"{step.title}: the disk is full. Delete instances or volumes that are "
+            "not needed (form storage shows them), then try again."
         )
     return Problem(
         "internal-error",

@@ -6,6 +6,7 @@ HTTP layer renders it, the CLI prints it, an operation stores it.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,3 +88,18 @@ class Unavailable(Problem):
 class EngineGone(Unavailable):
     """An engine or process of the node is away, as while it restarts; a step of
     an operation that meets this is tried again for a while."""
+
+
+class DiskFull(Problem):
+    """The disk cannot hold what is to be written; freeing some of it helps."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("disk-full", detail, status=507)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error of ours, of the system or of SQLite says so."""
+    if isinstance(error, Problem):
+        return error.name == "disk-full"
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or "disk is full" in str(error)

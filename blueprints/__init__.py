@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from importlib import import_module
 from typing import Any
@@ -15,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from appliance import clock, schema
 from appliance.admin import setup
 from appliance.config import settings
-from appliance.problems import Problem, Unavailable
+from appliance.problems import DiskFull, Problem, Unavailable, is_disk_full
 from appliance.service import plugins
 from blueprints import access, audit
 from blueprints.ingress import behind_caddy
@@ -37,6 +36,10 @@ ROOMS = (
     "accounts",
     "account",
     "secrets",
+)
+FULL = (
+    "The node's disk is full; nothing was changed. Free some of it: form pack collect "
+    "--all, or delete instances; form storage shows what takes it."
 )
 CSP = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
 
@@ -144,19 +147,21 @@ def show_http(error: HTTPException) -> Response:
 
 
 def show_database(error: OperationalError) -> Response:
+    if is_disk_full(error):
+        return show_problem(DiskFull(FULL))
     return show_problem(
         Unavailable(
             "database-busy",
-            f"The node's database cannot be used now ({error}); nothing was changed.",
+            f"The node's database cannot be used now ({error}); nothing was changed. "
+            "Try again in a moment; form logs web says more.",
         )
     )
 
 
 def show_disk(error: OSError) -> Response:
-    if error.errno != errno.ENOSPC:
+    if not is_disk_full(error):
         raise error
-    text = "The node's disk is full; nothing was changed. Delete what is not needed."
-    return show_problem(Problem("disk-full", text, status=507))
+    return show_problem(DiskFull(FULL))
 
 
 def harden(answer: Response) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance import identity, schema, wake
+from appliance import identity, pack, schema, wake
 from appliance.admin.rights import authorise
 from appliance.config import settings
 from appliance.host import Host
@@ -16,7 +16,10 @@ def main() -> None:
     set_up_logging(config)
     schema.open_all(config)
     identity.sealing_key(config)
-    runner = Runner(authorise=authorise)
+    runner = Runner(
+        authorise=authorise,
+        make_room=lambda: pack.collect(config, everything=True),
+    )
     runner.recover()
     scheduler = timetable(config)
     scheduler.start()

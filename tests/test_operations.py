@@ -7,7 +7,7 @@ import pytest
 from appliance import operations
 from appliance.config import Settings
 from appliance.operations import Kind, Run, Step
-from appliance.problems import Problem
+from appliance.problems import DiskFull, Problem
 
 
 class Crash(BaseException):
@@ -76,3 +76,47 @@ def test_a_canceled_operation_ends_before_its_next_step(journal: list[str]) -> N
 def test_an_unknown_kind_is_refused(journal: list[str]) -> None:
     with pytest.raises(Problem, match="no operation"):
         submit("other")
+
+
+@pytest.mark.parametrize(
+    ("freed", "state", "tries"), [(0, "failed", 1), (5 << 20, "completed", 2)]
+)
+def test_a_step_that_meets_a_full_disk_is_done_again_once_room_was_made(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    freed: int,
+    state: str,
+    tries: int,
+) -> None:
+    calls: list[str] = []
+
+    def write(run: Run) -> None:
+        calls.append(run.id)
+        if len(calls) == 1:
+            raise DiskFull("The layer does not fit.")
+
+    kind = Kind("write", (Step("write", "Write", write),))
+    monkeypatch.setattr(operations, "kinds", lambda: {"write": kind})
+    id_ = submit("write")
+    operations.execute(id_, "w", make_room=lambda: freed)
+    assert (operations.get(id_).state, len(calls)) == (state, tries)
+    lines = [line for *_, line in operations.log_lines(id_)]
+    assert lines[0] == "the disk is full: The layer does not fit."
+    assert ("nothing could be freed" in lines[1]) == (freed == 0)
+
+
+def test_room_is_made_once_and_then_the_full_disk_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def write(run: Run) -> None:
+        raise OSError(28, "No space left on device")
+
+    kind = Kind("write", (Step("write", "Write", write),))
+    monkeypatch.setattr(operations, "kinds", lambda: {"write": kind})
+    id_ = submit("write")
+    operations.execute(id_, "w", make_room=lambda: made.append(1) or 9)
+    document = operations.as_document(operations.get(id_))
+    assert document["error"]["type"] == "/problems/disk-full"
+    assert made == [1]

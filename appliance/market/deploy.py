@@ -193,12 +193,27 @@ def place(run: Run) -> None:
     with _placing:
         record = state.find("instance", run.id)
         if record is None:
-            vmm.check_capacity(formfile.memory_mib, formfile.vcpu, formfile.disk_gib)
+            _must_have_room(run.params["owner_name"], formfile)
             taken = {r.body["address"] for r in state.select("instance")}
             address = formnet.free_address(network.block, taken)
             body = _instance_body(run, formfile, address)
             record = state.put("instance", run.id, body)
     vmm.create(_spec(run, formfile, record.body["address"], network))
+
+
+def _must_have_room(owner: str, formfile: pack.Formfile) -> None:
+    """Memory, CPUs, and disk for itself and each volume that is not there yet."""
+    config = settings()
+    files = [
+        vmm.volume_file(config, owner, formfile.name, path) for path in formfile.volumes
+    ]
+    disks = 1 + sum(not file.exists() for file in files)
+    vmm.check_capacity(
+        formfile.memory_mib,
+        formfile.vcpu,
+        formfile.disk_gib * disks,
+        lambda: pack.collectable(config),
+    )
 
 
 def _instance_body(run: Run, formfile: pack.Formfile, address: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from appliance.pack.build import (
 from appliance.pack.collection import (
     Kept,
     collect,
+    collectable,
     delete_image,
     look,
     must_be_free,
@@ -40,6 +41,7 @@ __all__ = [
     "check_file",
     "conceal",
     "collect",
+    "collectable",
     "delete_image",
     "diagnostics_json",
     "from_document",

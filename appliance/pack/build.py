@@ -28,9 +28,18 @@ from appliance.pack.formfile import Copy, Formfile, Install, Step
 from appliance.pack.identity import build_id, entries
 from appliance.pack.images import image_file, take
 from appliance.pack.limits import BuildError, BuildLimits
-from appliance.pack.sandbox import Outside, Stage, Tree, Watch, run
+from appliance.pack.sandbox import (
+    Outside,
+    Stage,
+    Tree,
+    Watch,
+    free_mib,
+    is_short,
+    run,
+)
 from appliance.pack.steps import describe, explain, stages
 from appliance.pack.store import DRAFT, Store
+from appliance.problems import DiskFull
 
 SLACK_MIB = 256
 SUITES = {"debian:13": "trixie", "debian:12": "bookworm"}
@@ -130,6 +139,7 @@ def build(
     if known is None:
         must_have_base(request)
         builds = Store(request.layers_dir.with_name("images"), request.start_id)
+        must_fit(request)
         with builds.making(request.build_id, cancelled):
             known = None if request.refresh else built(request)
             if known is None:
@@ -147,6 +157,25 @@ def must_have_base(request: BuildRequest) -> None:
             f"the guest base {base} is not on this node; make it, once, with: "
             f"form pack base --suite {SUITES.get(base, base)}"
         )
+
+
+def must_fit(request: BuildRequest) -> None:
+    """Raise DiskFull when the disk cannot hold even base and context, written as a
+    layer, as a file system and as an image."""
+    base = (request.base_dir / "rootfs.tar").stat().st_size
+    files = request.context.rglob("*") if request.context else ()
+    copied = sum(path.lstat().st_size for path in files)
+    need = request.limits.keep_free_mib + (3 * (base + copied) >> 20)
+    free = free_mib(request.data_dir)
+    if free < need:
+        raise full(f"the build needs at least {need} MiB and {free} are free")
+
+
+def full(why: str) -> DiskFull:
+    return DiskFull(
+        f"{why}. form pack collect --all frees what nothing uses; form storage shows "
+        "what else takes the disk."
+    )
 
 
 def sweep(settings: Settings) -> None:
@@ -185,7 +214,8 @@ class _Builder:
 
     def __post_init__(self) -> None:
         end = time.monotonic() + self._request.limits.seconds
-        self._watch = Watch(self._log, self._cancelled, end)
+        disk = self._request.data_dir
+        self._watch = Watch(self._log, self._cancelled, end, disk)
         self._store = Store(self._request.layers_dir, self._request.start_id)
 
     def close(self) -> None:
@@ -279,14 +309,25 @@ class _Builder:
         outside: Outside | None = None,
     ) -> None:
         request = self._request
-        run(
-            tree,
-            what,
-            start_id=request.start_id,
-            limits=request.limits,
-            watch=watch or self._watch,
-            outside=outside,
-        )
+        with self._room():
+            run(
+                tree,
+                what,
+                start_id=request.start_id,
+                limits=request.limits,
+                watch=watch or self._watch,
+                outside=outside,
+            )
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[None]:
+        """What fails while the disk is full fails because of that."""
+        try:
+            yield
+        except BuildError as error:
+            if is_short(self._request.data_dir, self._request.limits):
+                raise full(error.detail) from None
+            raise
 
     @contextlib.contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -343,9 +384,10 @@ class _Builder:
         request = self._request
         draft = folder / "image.qcow2"
         convert = ["qemu-img", "convert", "-O", "qcow2", str(raw), str(draft)]
-        done = subprocess.run(convert, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise BuildError(f"qemu-img: {done.stderr.strip()}")
+        with self._room():
+            done = subprocess.run(convert, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise BuildError(f"qemu-img: {done.stderr.strip()}")
         with draft.open("rb") as file:
             digest = file_digest(file, "sha256").hexdigest()
         request.images_dir.mkdir(parents=True, exist_ok=True)

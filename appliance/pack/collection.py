@@ -61,6 +61,11 @@ def collect(
     return freed
 
 
+def collectable(settings: Settings) -> int:
+    """Bytes of all that nothing uses."""
+    return sum(item.bytes for item in look(settings).removable(everything=True))
+
+
 def name(item: Item) -> str:
     title = item.title[:100] or "of no registered version"
     return f"the {item.kind} {item.key[:12]} ({title})"

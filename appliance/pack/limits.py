@@ -16,9 +16,11 @@ class BuildError(Problem):
 
 @dataclass(frozen=True)
 class BuildLimits:
-    """`seconds` are for the whole build; the rest is for each of its steps."""
+    """`seconds` are for the whole build, `disk_mib` and the like for each of its
+    steps; `keep_free_mib` of the disk are not the build's."""
 
     seconds: float = 1800
     memory_mib: int = 2048
     processes: int = 512
     disk_mib: int = 8192
+    keep_free_mib: int = 256

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,11 +68,14 @@ class Outside:
 
 @dataclass(frozen=True)
 class Watch:
-    """Where the lines go, and who says that it shall end; `end` is monotonic."""
+    """Where the lines go, and who says that it shall end; `end` is monotonic.
+
+    `disk` lies on the disk that is written to."""
 
     log: Callable[[str], None]
     cancelled: Callable[[], bool] = lambda: False
     end: float = float("inf")
+    disk: Path | None = None
 
 
 def run(
@@ -228,6 +232,8 @@ def _passed(upper: Path | None, limits: BuildLimits, watch: Watch) -> str:
         return f"was ended: a build may take {limits.seconds:.0f} s"
     if watch.cancelled():
         return "was canceled"
+    if watch.disk and is_short(watch.disk, limits):
+        return f"was ended: the disk has less than {limits.keep_free_mib} MiB free"
     if upper is None:
         return ""
     if _du(upper, "-m") > limits.disk_mib:
@@ -235,6 +241,15 @@ def _passed(upper: Path | None, limits: BuildLimits, watch: Watch) -> str:
     if _du(upper, "--inodes") > INODES:
         return f"made more than {INODES} files and was ended"
     return ""
+
+
+def is_short(disk: Path, limits: BuildLimits) -> bool:
+    """Whether the disk has less free than builds must leave."""
+    return free_mib(disk) < limits.keep_free_mib
+
+
+def free_mib(disk: Path) -> int:
+    return shutil.disk_usage(disk).free >> 20
 
 
 def _du(folder: Path, unit: str) -> int:

@@ -14,6 +14,7 @@ from appliance.pack.formfile import Copy, Install, Step
 from appliance.pack.identity import is_formfile
 from appliance.pack.limits import BuildError
 from appliance.pack.sandbox import Stage, Watch
+from appliance.problems import DiskFull
 
 _COPY_DIR = 'mkdir -p "$1"; tar -x --no-same-owner -C "$1" --strip-components=1'
 # by way of a folder beside the target, so that nothing crosses file systems
@@ -109,7 +110,7 @@ def explain(step: Step, watch: Watch) -> Iterator[Watch]:
 
     try:
         yield replace(watch, log=log)
-    except BuildError as error:
+    except (BuildError, DiskFull) as error:
         at = f"line {step.line}: " if step.line else ""
         if isinstance(step, Install) and unknown:
             names = ", ".join(dict.fromkeys(unknown))
@@ -117,4 +118,5 @@ def explain(step: Step, watch: Watch) -> Iterator[Watch]:
                 f"{at}INSTALL {names}: Debian has no such package; look for the name "
                 "at packages.debian.org"
             ) from None
-        raise BuildError(f"{at}{describe(step)[:200]}: {error.detail}") from None
+        kind = DiskFull if isinstance(error, DiskFull) else BuildError
+        raise kind(f"{at}{describe(step)[:200]}: {error.detail}") from None

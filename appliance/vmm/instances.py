@@ -15,7 +15,7 @@ from pathlib import Path
 
 from appliance import state
 from appliance.config import settings
-from appliance.problems import Problem
+from appliance.problems import DiskFull, Problem
 from appliance.vmm.domain import InstanceSpec, domain_xml
 from appliance.vmm.seed import write_seed
 
@@ -31,6 +31,12 @@ def create(spec: InstanceSpec) -> None:
     """Overlay, seed, volumes and domain; the disk that is there is kept."""
     from appliance.vmm import libvirt
 
+    write_disks(spec)
+    libvirt.define(domain_xml(spec))
+
+
+def write_disks(spec: InstanceSpec) -> None:
+    """Overlay, volumes and seed; raises DiskFull."""
     spec.folder.mkdir(parents=True, exist_ok=True)
     disk = spec.folder / "disk.qcow2"
     if not disk.exists():
@@ -45,7 +51,6 @@ def create(spec: InstanceSpec) -> None:
             with path.open("wb") as file:
                 file.truncate(spec.disk_gib << 30)
     write_seed(spec, spec.folder / "seed.tar")
-    libvirt.define(domain_xml(spec))
 
 
 def _qemu_img(*arguments: str) -> Callable[..., None]:
@@ -53,6 +58,8 @@ def _qemu_img(*arguments: str) -> Callable[..., None]:
         done = subprocess.run(
             ["qemu-img", *arguments, *more], capture_output=True, text=True, check=False
         )
+        if "No space left" in done.stderr:
+            raise DiskFull("The disk is full: an instance's disk cannot be written.")
         if done.returncode:
             raise Problem("disk-failed", f"qemu-img: {done.stderr.strip()[:300]}")
 

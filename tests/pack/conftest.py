@@ -45,6 +45,10 @@ class Bench:
     def layers(self) -> Path:
         return self.folder / "data/pack/layers"
 
+    @property
+    def images(self) -> Path:
+        return self.folder / "data/images"
+
     def request(
         self, text: str, context: Path | None = None, entrypoint: str = END
     ) -> pack.BuildRequest:
@@ -57,7 +61,7 @@ class Bench:
             build_id=pack.build_id(formfile, formfile.base, context),
             base_dir=BASE,
             data_dir=self.folder / "data",
-            images_dir=self.folder / "data/images",
+            images_dir=self.images,
             limits=self.limits,
             start_id=START_ID,
             block=IPv4Network("198.18.254.0/24"),
