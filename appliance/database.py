@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from peewee import Model, SqliteDatabase
+from peewee import Model, OperationalError, SqliteDatabase, Update
 
 from appliance.problems import Problem
 
@@ -57,6 +58,13 @@ def open_database(
     )
     database.connect(reuse_if_open=True)
     migrate(database, migrations, path)
+
+
+def jot(change: Update) -> None:
+    """Execute a change that may be lost: who only reads is answered also while the
+    database is locked or its disk full."""
+    with contextlib.suppress(OperationalError):
+        change.execute()
 
 
 def migrate(database: SqliteDatabase, migrations: Sequence[str], path: Path) -> None:

@@ -109,6 +109,8 @@ def ago(seconds: float | None) -> str:
 
 def size(count: float) -> str:
     """Bytes in the unit that people use."""
+    if count < 1000:
+        return f"{count:.0f} B"
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if count >= 10 else f"{count:.1f} {unit}"

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from flask import Blueprint, Response, current_app, g, jsonify, render_template, request
+from peewee import PeeweeException
 
 from appliance import clock, events
 from blueprints.access import SAFE, remote_address, requires
 
 blueprint = Blueprint("audit", __name__)
+log = structlog.get_logger()
 ROWS, MOST = 50, 500
 FLOOD = 30  # refusals of nobody known that are kept, an address and minute
 OUTCOMES = {401: "refused", 403: "refused", 429: "throttled"}
@@ -29,13 +32,19 @@ def note(answer: Response) -> Response:
             return answer
     elif not refused and not _is_change():
         return answer
-    account, address = _name(), remote_address()
-    if not account and events.refusals(address, clock.now() - 60) >= FLOOD:
-        return answer
     outcome = refused or ("done" if status < 400 else f"failed {status}")
     route = request.url_rule.rule if request.url_rule else "unknown"
-    events.audit(account, address, f"{request.method} {route}", _subject(), outcome)
+    row = (_name(), remote_address(), f"{request.method} {route}", _subject(), outcome)
+    try:
+        _keep(*row)
+    except PeeweeException as error:  # the database is locked, or its disk full
+        log.error("audit.unwritten", row=row, why=str(error))
     return answer
+
+
+def _keep(account: str, address: str, action: str, subject: str, outcome: str) -> None:
+    if account or events.refusals(address, clock.now() - 60) < FLOOD:
+        events.audit(account, address, action, subject, outcome)
 
 
 def _is_change() -> bool:

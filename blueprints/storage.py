@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, g, jsonify, request
+from flask import Blueprint, g, jsonify, redirect, render_template, request
 
 from appliance import operations, pack
 from appliance.admin import storage
+from appliance.admin.rights import may
 from appliance.config import settings
-from appliance.problems import Invalid, NotFound
+from appliance.problems import Invalid, NotFound, Unavailable
 from blueprints.access import may_see, must_change, requires
 from blueprints.vmm import accepted
 
@@ -24,18 +25,23 @@ def report() -> storage.Document:
 @blueprint.get("/api/v1/admin/storage")
 @requires("account")
 def show() -> Any:
-    found = report()
-    return jsonify({k: v for k, v in found.items() if k not in ("images", "layers")})
+    found = {k: v for k, v in report().items() if k not in ("images", "layers")}
+    return jsonify({**found, "volumes": visible(found)})
+
+
+def visible(found: storage.Document) -> list[storage.Document]:
+    """The volumes that the caller may see."""
+    return [v for v in found["volumes"] if may_see(v["owner"])]
 
 
 @blueprint.get("/api/v1/pack/images")
-@requires("account")
+@requires("auditor")
 def images() -> Any:
     return listed("images")
 
 
 @blueprint.get("/api/v1/pack/layers")
-@requires("account")
+@requires("auditor")
 def layers() -> Any:
     return listed("layers")
 
@@ -67,13 +73,83 @@ def delete_image(digest: str) -> Any:
 @blueprint.get("/api/v1/vmm/volumes")
 @requires("account")
 def volumes() -> Any:
-    return jsonify(volumes=[v for v in report()["volumes"] if may_see(v["owner"])])
+    return jsonify(volumes=visible(report()))
 
 
 @blueprint.delete("/api/v1/vmm/volumes/<owner>/<agent>/<name>")
 @requires("developer")
 def delete_volume(owner: str, agent: str, name: str) -> Any:
     return accepted(submit_volume(owner, agent, name))
+
+
+@blueprint.get("/pack/")
+@requires("auditor")
+def images_page() -> Any:
+    return render_template("pack/index.html", **shown())
+
+
+@blueprint.get("/admin/storage")
+@requires("account")
+def page() -> Any:
+    return render_template("admin/storage.html", **shown())
+
+
+def shown() -> dict[str, Any]:
+    """The report, or why there is none yet; and what this account may do."""
+    rights = {
+        "may_free": may(g.account, "operator"),
+        "may_see_images": may(g.account, "auditor"),
+    }
+    try:
+        found = report()
+    except Unavailable as problem:
+        return {"report": {}, "why": problem.detail, **rights}
+    return {"report": {**found, "volumes": visible(found)}, "why": "", **rights}
+
+
+@blueprint.post("/pack/collect")
+@requires("operator")
+def collect_page() -> Any:
+    return follow(submit_collect(bool(request.form.get("everything"))))
+
+
+@blueprint.post("/pack/images/<digest>/delete")
+@requires("operator")
+def delete_image_page(digest: str) -> Any:
+    return follow(submit_image(digest))
+
+
+@blueprint.get("/vmm/volumes/<owner>/<agent>/<name>/delete")
+@requires("developer")
+def delete_volume_page(owner: str, agent: str, name: str) -> Any:
+    return confirm(volume(owner, agent, name))
+
+
+@blueprint.post("/vmm/volumes/<owner>/<agent>/<name>/delete")
+@requires("developer")
+def delete_volume_form(owner: str, agent: str, name: str) -> Any:
+    """Deletes once the agent's name was typed: what is on it is nowhere else."""
+    found = volume(owner, agent, name)
+    if request.form.get("confirm", "").strip() != f"{owner}/{agent}":
+        return confirm(found, f"Type {owner}/{agent}; nothing was deleted."), 422
+    return follow(submit_volume(owner, agent, name))
+
+
+def confirm(found: storage.Document, error: str = "") -> str:
+    return render_template("vmm/volume_delete.html", volume=found, error=error)
+
+
+def volume(owner: str, agent: str, name: str) -> storage.Document:
+    """The volume as it was measured, for those who may delete it."""
+    must_change(owner)
+    for found in report()["volumes"]:
+        if (found["owner"], found["agent"], found["name"]) == (owner, agent, name):
+            return dict(found)
+    raise NotFound("volume-unknown", f"{owner}/{agent} has no volume {name}.")
+
+
+def follow(operation: str) -> Any:
+    return redirect(f"/operations/{operation}", 303)
 
 
 def submit(kind: str, title: str, subject: str, **params: Any) -> str:
@@ -102,10 +178,7 @@ def submit_image(start: str) -> str:
 
 
 def submit_volume(owner: str, agent: str, name: str) -> str:
-    """Queue the deletion of a volume; its own developer's, or an operator's."""
-    must_change(owner)
-    known = [(v["owner"], v["agent"], v["name"]) for v in report()["volumes"]]
-    if (owner, agent, name) not in known:
-        raise NotFound("volume-unknown", f"{owner}/{agent} has no volume {name}.")
+    """Queue the deletion of a volume, where nothing needs it."""
+    volume(owner, agent, name)
     title = f"Deleting the volume {name} of {owner}/{agent}"
     return submit("volume-delete", title, f"{owner}/{agent}/{name}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance import operations, schema, vmm
-from appliance.admin import accounts
+from appliance.admin import accounts, tokens
 from appliance.config import Settings, settings
 from appliance.layout import prepare
 from appliance.operations import Kind, Run, Runner, Step
@@ -75,7 +75,7 @@ def asked_by_web() -> None:
         accounts.create("ada", hashed, ("operator",))
     account = accounts.operator()
     assert account is not None
-    token = accounts.new_token(account, "t")
+    token, _ = tokens.create(account, "t", ["admin"])
     client = create_app().test_client()
 
     def ask(method: str, path: str, **more: Any) -> Any:

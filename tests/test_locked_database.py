@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from appliance import database, operations, schema
-from appliance.admin import accounts
+from appliance.admin import accounts, tokens
 from appliance.config import Settings
 from appliance.operations import Kind, Operation, Run, Runner, Step
 from appliance.service import choose
@@ -52,7 +52,8 @@ def test_a_request_that_changes_something_says_it(
     choose(node, [])
     hashed = accounts.hash_password("correct horse battery")
     account = accounts.create("ada", hashed, ("operator",))
-    bearer = {"Authorization": f"Bearer {accounts.new_token(account, 't')}"}
+    token, _ = tokens.create(account, "t", ["admin"])
+    bearer = {"Authorization": f"Bearer {token}"}
     client = create_app().test_client()
     with locked(node):
         refused = client.post("/api/v1/pack/collect", headers=bearer)

@@ -17,6 +17,7 @@ SERVICE = Service(
     pages=(
         Page("/", "Dashboard", rank=10),
         Page("/services/", "Services", "Administration", rank=10),
+        Page("/admin/storage", "Storage", "Administration", rank=30),
         Page("/admin/accounts", "Accounts", "Administration", rank=70, role="auditor"),
         Page("/admin/audit", "Audit log", "Administration", rank=80, role="auditor"),
         Page("/account", "Your account", "Administration", rank=90),

@@ -14,7 +14,7 @@ from peewee import FloatField, TextField
 
 from appliance import clock
 from appliance.config import settings
-from appliance.database import NodeModel
+from appliance.database import NodeModel, jot
 from appliance.problems import NotFound
 
 SEEN_S = 60.0  # `seen` is written at most this often
@@ -77,9 +77,8 @@ def find(token: str, address: str = "") -> Session | None:
     if row is None or row.expires < now or row.seen < now - _idle_s():
         return None
     if row.seen < now - SEEN_S:
-        Session.update(seen=now, address=address or row.address).where(
-            Session.token_hash == row.token_hash
-        ).execute()
+        mine = Session.token_hash == row.token_hash
+        jot(Session.update(seen=now, address=address or row.address).where(mine))
     return row
 
 

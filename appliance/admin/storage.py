@@ -105,15 +105,19 @@ def parts(
     sizes = {"image": 0, "layer": 0}
     for item in kept.items:
         sizes[item.kind] += item.bytes
-    cache = f"{settings.pack.cache_gib} GiB with layers and images (pack.cache_gib)"
+    cache = f"{settings.pack.cache_gib} GiB with the layers (pack.cache_gib)"
     yield part("Images", sizes["image"], cache)
-    yield part("Build layers", sizes["layer"], cache)
+    yield part("Build layers", sizes["layer"], cache.replace("layers", "images"))
     disks = [
         p for p in settings.instances_dir.glob("*/*") if p.parent.name != "volumes"
     ]
     yield part("Instances' disks", taken(disks), "DISK of each, and 16 MiB of console")
     yield part("Volumes", sum(v.bytes for v in volumes), "removed only by hand")
-    yield part("Guest bases", taken(settings.base_dir.glob("*/*")), "one a Debian")
+    yield part(
+        "Guest bases",
+        taken(settings.base_dir.glob("*/*")),
+        "one for each release of Debian",
+    )
     uploads = [p for n in ("uploads", "contexts") for p in (data / n).rglob("*")]
     yield part("Uploads", taken(uploads), "removed when their deployment is over")
     databases = [p for n in ("node", "state") for p in (data / n).glob("*")]

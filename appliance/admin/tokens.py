@@ -17,7 +17,7 @@ from peewee import FloatField, TextField
 from appliance import clock
 from appliance.admin import accounts, rights
 from appliance.admin.sessions import digest
-from appliance.database import NodeModel
+from appliance.database import NodeModel, jot
 from appliance.problems import Invalid, NotFound, Problem
 
 USED_S = 60.0  # `used` is written at most this often
@@ -110,7 +110,7 @@ def find(token: str) -> Bearer | None:
     if account is None:
         return None
     if not row.used or row.used < now - USED_S:
-        ApiToken.update(used=now).where(ApiToken.id == row.id).execute()
+        jot(ApiToken.update(used=now).where(ApiToken.id == row.id))
     return Bearer(account, rights.widened(json.loads(row.scopes)), row.expires)
 
 

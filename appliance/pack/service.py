@@ -35,5 +35,8 @@ SERVICE = Service(
     section="pack",
     depends=("form-state",),
     summary="Builds images from Formfiles.",
-    pages=(Page("/pack/deploy", "Deploy", rank=40, role="developer"),),
+    pages=(
+        Page("/pack/deploy", "Deploy", rank=40, role="developer"),
+        Page("/pack/", "Images", rank=45, role="auditor"),
+    ),
 )

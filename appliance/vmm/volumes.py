@@ -56,7 +56,7 @@ def _users(agent: str, name: str) -> tuple[str, ...]:
         if json.loads(row.memory).get("agent") == agent
     ]
     held = [
-        f"the instance {record.id}"
+        f"an instance of {agent} {record.body['version']}"
         for record in state.select("instance", agent=agent)
         if name in [v.strip("/").replace("/", "=") for v in record.body["volumes"]]
     ]

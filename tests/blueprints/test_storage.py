@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from appliance import operations, state, vmm
-from appliance.admin import accounts, storage, tokens
+from appliance.admin import accounts, sessions, storage, tokens
 from appliance.config import Settings
 from appliance.pack.images import image_file
 from appliance.service import choose
@@ -165,3 +165,69 @@ def test_a_developer_frees_nothing_of_others(developer: Caller) -> None:
 
 def test_what_goes_meanwhile_is_only_not_measured(tmp_path: Path) -> None:
     assert storage.taken([tmp_path / "gone"]) == 0
+
+
+@pytest.fixture
+def browser(client: FlaskClient, operator: Caller) -> FlaskClient:
+    form = {"name": "operator", "password": "correct horse battery"}
+    assert client.post("/login", data=form).status_code == 303
+    return client
+
+
+def csrf() -> str:
+    token: str = sessions.Session.get().csrf
+    return token
+
+
+def test_the_pages_show_sizes_users_and_what_can_be_freed(
+    browser: FlaskClient, node: Settings
+) -> None:
+    assert "not measured yet" in browser.get("/pack/").text
+    assert "not measured yet" in browser.get("/admin/storage").text
+    storage.refresh(node)
+    images, disk = browser.get("/pack/").text, browser.get("/admin/storage").text
+    assert "operator/echo&#39;s latest version" in images
+    assert f"/pack/images/{FREE}/delete" in images
+    assert f"/pack/images/{USED}/delete" not in images
+    assert "/vmm/volumes/developer/store/data/delete" in disk
+
+
+def test_a_page_frees_and_leads_to_the_operation(
+    browser: FlaskClient, node: Settings
+) -> None:
+    storage.refresh(node)
+    wishes = {
+        "/pack/collect": {"everything": "1"},
+        f"/pack/images/{FREE}/delete": {},
+        "/vmm/volumes/developer/store/data/delete": {"confirm": "developer/store"},
+    }
+    for path, form in wishes.items():
+        answer = browser.post(path, data={"csrf": csrf(), **form})
+        assert answer.status_code == 303
+        assert answer.headers["Location"].startswith("/operations/")
+    kinds = [row.kind for row in operations.recent()]
+    assert kinds == ["volume-delete", "image-delete", "collect"]
+
+
+def test_a_volume_is_deleted_only_when_its_agent_was_typed(
+    browser: FlaskClient, node: Settings
+) -> None:
+    storage.refresh(node)
+    path = "/vmm/volumes/developer/store/data/delete"
+    assert "cannot be undone" in browser.get(path).text
+    refused = browser.post(path, data={"csrf": csrf(), "confirm": "store"})
+    assert refused.status_code == 422
+    assert "Type developer/store; nothing was deleted." in refused.text
+    assert operations.recent() == []
+
+
+def test_a_developer_sees_its_own_volumes_and_no_images(
+    developer: Caller, node: Settings
+) -> None:
+    other = vmm.volume_file(node, "operator", "echo", "/data")
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"x")
+    for path in ("/vmm/volumes", "/admin/storage"):
+        _, found = developer.ask("GET", path)
+        assert [volume["owner"] for volume in found["volumes"]] == ["developer"]
+    assert developer.ask("GET", "/pack/images")[0] == 403

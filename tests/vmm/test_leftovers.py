@@ -95,11 +95,11 @@ def test_what_is_no_overlay_stands_on_nothing(tmp_path: Path, content: bytes) ->
 
 def test_a_volume_is_shown_with_its_users_and_then_not_deleted(node: Settings) -> None:
     path = old(vmm.volume_file(node, "ada", "echo", "/var/data"), b"x" * 5000)
-    body = {"agent": "ada/echo", "volumes": ["/var/data"]}
+    body = {"agent": "ada/echo", "version": "1.0.0", "volumes": ["/var/data"]}
     state.put("instance", IDS[0], body)
     (volume,) = vmm.volumes(node)
     assert (volume.mount, volume.size) == ("/var/data", 5000)
-    assert volume.users == (f"the instance {IDS[0]}",)
+    assert volume.users == ("an instance of ada/echo 1.0.0",)
     with pytest.raises(Conflict, match="the volume stays"):
         vmm.delete_volume(node, "ada", "echo", volume.name)
     assert path.exists()
