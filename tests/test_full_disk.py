@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
-from appliance import operations, schema, vmm
+from appliance import operations, schema, state, vmm
 from appliance.admin import accounts, tokens
 from appliance.config import Settings, settings
 from appliance.layout import prepare
 from appliance.operations import Kind, Run, Runner, Step
 from appliance.problems import Problem, is_disk_full
 from appliance.service import choose
+from appliance.state.__main__ import open_store
+from appliance.state.server import StateServer
 from appliance.vmm import instances
 from blueprints import create_app
 
@@ -55,6 +57,13 @@ def node() -> Settings:
     return config
 
 
+def serve_records(config: Settings) -> None:
+    """formation-state's socket, until the process ends."""
+    path = config.run_dir / "state.sock"
+    server = StateServer(path, open_store(config), None, lambda kind: None)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
 def fill(config: Settings) -> Path:
     """Take all that is free."""
     filler = config.data_dir / "filler"
@@ -71,10 +80,8 @@ def asked_by_web() -> None:
     config = node()
     choose(config, [])
     hashed = accounts.hash_password("correct horse battery")
-    with contextlib.suppress(Problem):  # no form-state here to publish it
-        accounts.create("ada", hashed, ("operator",))
-    account = accounts.operator()
-    assert account is not None
+    serve_records(config)
+    account = accounts.create("ada", hashed, ("operator",))
     token, _ = tokens.create(account, "t", ["admin"])
     client = create_app().test_client()
 
@@ -123,6 +130,27 @@ def worked_on() -> None:
     print(json.dumps({"state": operations.get(id_).state, "lines": lines}))
 
 
+def recorded() -> None:
+    """Records on a full disk; each is as large as a page."""
+    config = node()
+    serve_records(config)
+    state.put("agent", "ada/echo", {"latest": "0.1.0"})
+    filler, said = fill(config), ""
+    try:
+        for number in range(100):
+            state.put("agent", f"ada/{number}", {"text": "x" * 4096})
+    except Problem as problem:
+        said = f"{problem.name}: {problem.detail}"
+    found = state.find("agent", "ada/echo")
+    filler.unlink()
+    after = state.put("agent", "ada/echo", {"latest": "0.2.0"})
+    print(
+        json.dumps(
+            {"said": said, "kept": found and found.body, "after": after.body["latest"]}
+        )
+    )
+
+
 def placed() -> None:
     """An instance's overlay on a full disk; then again with room."""
     config = node()
@@ -163,6 +191,14 @@ def test_the_web_says_it_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
     assert "nothing was changed" in problem["detail"]
     assert found["listed"] == [200, {"operations": []}]
     assert found["after"] == 202
+
+
+def test_records_say_it_and_keep_what_was_there(tmp_path: Path) -> None:
+    found = on_small_disk(tmp_path, "recorded")
+    assert found["said"].startswith("disk-full: ")
+    assert "nothing was changed" in found["said"]
+    assert found["kept"] == {"latest": "0.1.0"}
+    assert found["after"] == "0.2.0"
 
 
 def test_an_operation_frees_what_it_can_once_and_says_so(tmp_path: Path) -> None:

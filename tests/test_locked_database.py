@@ -1,4 +1,4 @@
-"""node.db locked by somebody for longer than anyone waits: said, and nothing lost."""
+"""A database locked for longer than anyone waits: it is said, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from appliance import database, operations, schema
+from appliance import database, operations, schema, state
 from appliance.admin import accounts, tokens
 from appliance.config import Settings
 from appliance.operations import Kind, Operation, Run, Runner, Step
+from appliance.problems import Problem
 from appliance.service import choose
 from appliance.state.server import StateServer
 from blueprints import create_app
@@ -36,8 +38,8 @@ def until(found: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def locked(node: Settings) -> Iterator[None]:
-    other = sqlite3.connect(node.data_dir / "node" / "node.db", isolation_level=None)
+def locked(path: Path) -> Iterator[None]:
+    other = sqlite3.connect(path, isolation_level=None)
     other.execute("begin exclusive")
     try:
         yield
@@ -55,7 +57,7 @@ def test_a_request_that_changes_something_says_it(
     token, _ = tokens.create(account, "t", ["admin"])
     bearer = {"Authorization": f"Bearer {token}"}
     client = create_app().test_client()
-    with locked(node):
+    with locked(node.data_dir / "node" / "node.db"):
         refused = client.post("/api/v1/pack/collect", headers=bearer)
         read = client.get("/api/v1/operations", headers=bearer)
     assert refused.status_code == 503
@@ -84,7 +86,7 @@ def test_an_operation_goes_on_when_the_lock_is_gone(
     runner = Runner()
     assert runner.round() == 1
     assert begun.wait(10)
-    with locked(node):
+    with locked(node.data_dir / "node" / "node.db"):
         go_on.set()
         until(lambda: not runner._running)
         assert runner.round() == 0  # formation-jobs itself goes on
@@ -96,3 +98,15 @@ def test_an_operation_goes_on_when_the_lock_is_gone(
     assert operations.get(id_).state == "completed"
     assert [line for *_, line in operations.log_lines(id_)] == ["one line"]
     assert Operation.select().count() == 1
+
+
+def test_a_record_is_refused_with_a_sentence_and_written_afterwards(
+    node: Settings, records: StateServer
+) -> None:
+    state.put("agent", "ada/echo", {"latest": "0.1.0"})
+    with locked(node.data_dir / "state" / "state.db"):
+        with pytest.raises(Problem, match="nothing was changed") as why:
+            state.put("agent", "ada/echo", {"latest": "0.2.0"})
+        assert "database is locked" in why.value.detail
+        assert state.find("agent", "ada/echo") is not None
+    assert state.put("agent", "ada/echo", {"latest": "0.3.0"}).body["latest"] == "0.3.0"
