@@ -7,29 +7,14 @@ import os
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def plain_errors(command: Command) -> Command:
-    """A Problem becomes one sentence on stderr and status 1."""
-
-    @wraps(command)
-    def guarded(*arguments: Any, **named: Any) -> Any:
-        from appliance.problems import Problem
-
-        try:
-            return command(*arguments, **named)
-        except Problem as problem:
-            raise click.ClickException(f"{problem.title}: {problem.detail}") from None
-
-    return guarded  # type: ignore[return-value]
+from appliance.commands.accounts import account, admin, audit, token
+from appliance.commands.secrets import secret
+from appliance.terminal import call, plain_errors
 
 
 @click.group()
@@ -42,7 +27,8 @@ def main() -> None:
 @plain_errors
 def serve() -> None:
     """Run the node's processes and engines in the foreground."""
-    from appliance.admin import setup
+    from appliance import identity
+    from appliance.admin import phrase, setup
     from appliance.admin.caddy import ensure_certificate, fingerprint
     from appliance.admin.serve import serve as run
     from appliance.admin.serving import must_be_free
@@ -52,6 +38,11 @@ def serve() -> None:
     config = settings()
     must_be_free(config)
     prepare(config)
+    if said := phrase.adopt(config, os.environ):
+        click.echo(said, err=True)
+        settings.cache_clear()
+        config = settings()
+    identity.must_open(config)
     ensure_certificate(config)
     click.echo(f"Formation answers at http://127.0.0.1:{config.http.port}")
     click.echo(f"From other machines: https on port {config.http.https_port}, with")
@@ -90,36 +81,6 @@ def status() -> None:
     for service in services().values():
         found = read_status(settings(), service)
         click.echo(f"{service.name:12} {found.state:10} {found.reason}")
-
-
-def call(method: str, path: str, **arguments: Any) -> Any:
-    """Ask the node over the CLI socket; a problem document becomes a Problem."""
-    import httpx
-
-    from appliance.admin.serving import wait_while_starting
-    from appliance.config import settings
-    from appliance.problems import Problem, Unavailable, from_document
-
-    socket = settings().run_dir / "cli.sock"
-    wait_while_starting(settings(), socket.name)
-    try:
-        with httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(socket)), timeout=3700
-        ) as client:
-            answer = client.request(method, f"http://node{path}", **arguments)
-            answer.read()
-    except httpx.TransportError as error:
-        raise Unavailable(
-            "node-unavailable", f"{socket}: {error}. Does form serve run?"
-        ) from None
-    try:
-        document = answer.json()
-    except ValueError:
-        text = f"The node answered {answer.status_code} without JSON."
-        raise Problem("node-nonsense", text) from None
-    if answer.status_code >= 400:
-        raise from_document(document)
-    return document
 
 
 @main.command()
@@ -534,21 +495,8 @@ for _name, _method in (
     _verb(_name, _method)
 
 
-@main.group()
-def secret() -> None:
-    """Secrets of agents."""
-
-
-@secret.command("set")
-@click.argument("agent")
-@click.argument("name")
-@plain_errors
-def secret_set(agent: str, name: str) -> None:
-    """Set a secret (OWNER/NAME of the agent); the value is read from stdin."""
-    value = click.prompt("Value", hide_input=True) if sys.stdin.isatty() else ""
-    value = value or sys.stdin.read().rstrip("\n")
-    call("PUT", f"/api/v1/market/agents/{agent}/secrets/{name}", content=value.encode())
-    click.echo(f"{name} is set; deploy {agent} again to give it to the agent.")
+for _command in (account, token, audit, admin, secret):
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,12 @@ class Host:
             hosted.status = self._next(hosted, wanted)
             write_status(self._settings, hosted.service, hosted.status)
 
+    def fail(self, reason: str) -> None:
+        """Say of every service that its process cannot begin."""
+        for hosted in self._hosted:
+            hosted.status = self._said(hosted, "failed", reason)
+            write_status(self._settings, hosted.service, hosted.status)
+
     def runtime(self, name: str) -> Any:
         """The running runtime of a service, or None."""
         return next((h.runtime for h in self._hosted if h.service.name == name), None)

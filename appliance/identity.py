@@ -1,18 +1,17 @@
 """The node's keys: Ed25519 to sign records, X25519 to seal secrets to the node.
 
 The signing key is readable to formation-state alone, the sealing key to root.
-Where a pass phrase is set, both files are sealed by it (scrypt, as PKCS #8 does).
+Where a pass phrase is set, both files are sealed by it (see `keyfile`).
 Sealing: ephemeral X25519, HKDF-SHA256, ChaCha20-Poly1305.
 """
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import (
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from appliance import keyfile
 from appliance.config import Settings
 from appliance.problems import Problem
 
@@ -43,24 +43,50 @@ def raw_public(key: Ed25519PrivateKey | X25519PrivateKey) -> bytes:
 def passphrase(settings: Settings) -> bytes | None:
     """The pass phrase from its file, or None where none is set."""
     file = settings.node.passphrase_file
-    if file is None:
-        return None
+    return None if file is None else read_passphrase(file)
+
+
+def read_passphrase(file: Path) -> bytes:
+    """What the file holds, without blanks around it; raises Problem."""
     try:
-        return file.read_bytes().strip()
+        phrase = file.read_bytes().strip()
     except OSError as error:
         raise Problem(
             "passphrase-missing",
-            f"node.passphrase_file {file}: {error.strerror}. Create it, mode 0400.",
+            f"node.passphrase_file {file}: {error.strerror}. Create it, root's, with "
+            "mode 0400.",
         ) from None
+    if not phrase:
+        raise Problem("passphrase-missing", f"{file} is empty: write a pass phrase.")
+    return phrase
+
+
+def key_files(settings: Settings) -> tuple[Path, Path]:
+    """The signing key's, and the sealing key's."""
+    folder = settings.data_dir
+    return folder / "state" / "node.key", folder / "keys" / "seal.key"
+
+
+def must_open(settings: Settings) -> None:
+    """Raise a sentence where a key cannot be opened, before anything starts."""
+    for path in key_files(settings):
+        keyfile.load(path, passphrase(settings))
+
+
+def reseal(settings: Settings, old: bytes | None) -> int:
+    """Seal the keys by the present pass phrase, or not at all without one; `old`
+    is what they are sealed by. Says how many there are."""
+    new = passphrase(settings)
+    return sum(keyfile.reseal(path, old, new) for path in key_files(settings))
 
 
 def signing_key(settings: Settings) -> Ed25519PrivateKey:
     """The node's signing key, made at first use."""
-    path = settings.data_dir / "state" / "node.key"
-    key = _load(path, passphrase(settings))
+    path = key_files(settings)[0]
+    key = keyfile.load(path, passphrase(settings))
     if key is None:
         key = Ed25519PrivateKey.generate()
-        _store(path, key, passphrase(settings))
+        keyfile.create(path, key, passphrase(settings))
         public = settings.data_dir / "state" / "node.pub"
         public.write_text(raw_public(key).hex() + "\n")
     if not isinstance(key, Ed25519PrivateKey):
@@ -79,11 +105,11 @@ def node_id(settings: Settings) -> str | None:
 
 def sealing_key(settings: Settings) -> X25519PrivateKey:
     """The key that secrets are sealed to; made at first use, by root."""
-    path = settings.data_dir / "keys" / "seal.key"
-    key = _load(path, passphrase(settings))
+    path = key_files(settings)[1]
+    key = keyfile.load(path, passphrase(settings))
     if key is None:
         key = X25519PrivateKey.generate()
-        _store(path, key, passphrase(settings))
+        keyfile.create(path, key, passphrase(settings))
         (settings.data_dir / "seal.pub").write_text(raw_public(key).hex() + "\n")
     if not isinstance(key, X25519PrivateKey):
         raise Problem("key-wrong", f"{path} is not an X25519 key. Restore a backup.")
@@ -93,39 +119,6 @@ def sealing_key(settings: Settings) -> X25519PrivateKey:
 def sealing_public(settings: Settings) -> bytes:
     """The public half, which any process may read."""
     return bytes.fromhex((settings.data_dir / "seal.pub").read_text().strip())
-
-
-def _load(path: Path, phrase: bytes | None) -> object | None:
-    try:
-        pem = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    sealed = b"ENCRYPTED" in pem
-    try:
-        return serialization.load_pem_private_key(pem, phrase if sealed else None)
-    except (TypeError, ValueError):
-        raise Problem(
-            "key-sealed",
-            f"{path} cannot be opened: the pass phrase is missing or wrong "
-            "(node.passphrase_file).",
-        ) from None
-
-
-def _store(
-    path: Path, key: Ed25519PrivateKey | X25519PrivateKey, phrase: bytes | None
-) -> None:
-    protection: serialization.KeySerializationEncryption = (
-        serialization.BestAvailableEncryption(phrase)
-        if phrase
-        else serialization.NoEncryption()
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-    with os.fdopen(handle, "wb") as file:
-        file.write(pem)
 
 
 def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:

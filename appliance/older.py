@@ -6,7 +6,7 @@ any more are named in `notes`, with what to use instead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +34,6 @@ MEANINGLESS: dict[str, str] = {
     "FORMNET_DATA_DIR": "use FORMATION_DATA_DIR",
     "FORMNET_CONFIG_DIR": "use FORMATION_CONFIG",
     "FORMNET_NETWORK_NAME": "use FORMATION_FORMNET__BRIDGE",
-    "PACK_MANAGER_ENCRYPTED": "keys are sealed when node.passphrase_file is set",
-    "PACK_MANAGER_PASSWORD": "put the pass phrase into node.passphrase_file",
 }
 
 
@@ -55,6 +53,16 @@ def _value(variable: str, text: str) -> Any:
     if variable.endswith("LOG_LEVEL"):
         return {"trace": "debug", "warn": "warning"}.get(text.lower(), text.lower())
     return text
+
+
+PASSPHRASE = ("PACK_MANAGER_PASSWORD", "PACK_MANAGER_ENCRYPTED")
+
+
+def take_passphrase(environ: MutableMapping[str, str]) -> str | None:
+    """The pass phrase of the node's secrets, taken out of the environment so that no
+    process which is started gets it; None where it is unset or switched off."""
+    phrase, sealed = (environ.pop(name, "") for name in PASSPHRASE)
+    return phrase if sealed.lower() not in ("false", "0", "no") and phrase else None
 
 
 def translate(environ: Mapping[str, str]) -> Translation:

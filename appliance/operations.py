@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -75,12 +75,14 @@ class Kind:
     """A kind of operation; `role` is what its account needs.
 
     `owner` tells from subject and parameters which account's things it works on;
-    None is nobody's in particular.
+    None is nobody's in particular. What is `private` of the parameters is dropped
+    when it ends.
     """
 
     name: str
     steps: tuple[Step, ...]
     role: str = "developer"
+    private: tuple[str, ...] = ()
     owner: Callable[[str, Mapping[str, Any]], str | None] = lambda *of: None
 
 
@@ -351,10 +353,10 @@ def execute(
         problem = _do(run, step, allowed, make_room)
         if problem is not None:
             _undo(run, kind, step)
-            return _end(run, problem)
+            return _end(run, problem, kind.private)
         if crash is not None:
             crash(id_, step.name)
-    return _end(run, None)
+    return _end(run, None, kind.private)
 
 
 def _must_be_allowed(row: Operation, kind: Kind, authorise: Authorise | None) -> None:
@@ -445,7 +447,7 @@ def _undo(run: Run, kind: Kind, failed: Step) -> None:
             run.log(f"cleaning up {step.title}: {problem}")
 
 
-def _end(run: Run, problem: Problem | None) -> None:
+def _end(run: Run, problem: Problem | None, private: Collection[str]) -> None:
     state = "completed"
     if problem is not None:
         state = "canceled" if isinstance(problem, Canceled) else "failed"
@@ -454,7 +456,7 @@ def _end(run: Run, problem: Problem | None) -> None:
         state=state,
         ended=clock.now(),
         memory=json.dumps(run.memory),
-        params=json.dumps({k: v for k, v in run.params.items() if k != "private"}),
+        params=json.dumps({k: v for k, v in run.params.items() if k not in private}),
         result=json.dumps(run.result or run.memory.get("result", {})),
         error=json.dumps(problem.document()) if problem else None,
     ).where(Operation.id == run.id).execute()

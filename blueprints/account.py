@@ -57,7 +57,7 @@ def change_password_page() -> Any:
 @blueprint.post(f"{API}/account/password")
 @requires("account")
 def change_password() -> Any:
-    body = members("present", "new")
+    body = members(present=str, new=str)
     _change_password(body["present"], body["new"])
     return jsonify(changed=True)
 
@@ -101,7 +101,7 @@ def list_sessions() -> Any:
 @requires("account")
 def end_session(id_: str) -> Any:
     sessions.end_one(g.account.id, id_)
-    return "", 204
+    return jsonify(ended=id_)
 
 
 @blueprint.delete(f"{API}/sessions")
@@ -140,9 +140,9 @@ def list_tokens() -> Any:
 @requires("account")
 def create_token() -> Any:
     """`{"name", "scopes": […], "days": N or null}`; the token is shown this once."""
-    body = members("name", "scopes")
+    body = members(name=str, scopes=list)
     scopes, days = body["scopes"], body.get("days")
-    if not isinstance(scopes, list) or not all(isinstance(s, str) for s in scopes):
+    if not all(isinstance(scope, str) for scope in scopes):
         raise Invalid('scopes: a list such as ["read"].', scopes="not a list of texts")
     if days is not None and (not isinstance(days, int) or isinstance(days, bool)):
         raise Invalid("days: a whole number, or null.", days="not a number")
@@ -160,7 +160,7 @@ def _create(
 @requires("account")
 def revoke_token(id_: str) -> Any:
     tokens.revoke(g.account.id, id_)
-    return "", 204
+    return jsonify(ended=id_)
 
 
 def number(text: str) -> int:
@@ -170,14 +170,17 @@ def number(text: str) -> int:
         raise Invalid("days: a whole number.", days="A whole number.") from None
 
 
-def members(*names: str) -> dict[str, Any]:
-    """The JSON body, which must have these; texts, but for lists. Raises Invalid."""
+def members(**kinds: type) -> dict[str, Any]:
+    """The JSON body, which must have these members of these kinds; raises Invalid."""
     body = request.get_json(silent=True)
     known = body if isinstance(body, dict) else {}
-    missing = [name for name in names if not isinstance(known.get(name), str | list)]
-    if missing:
+    wrong = [
+        name for name, kind in kinds.items() if not isinstance(known.get(name), kind)
+    ]
+    if wrong:
         raise Invalid(
-            f"The body is JSON with {', '.join(names)}; {missing[0]} is missing.",
-            **dict.fromkeys(missing, "missing"),
+            f"The body is JSON with {', '.join(kinds)}; {wrong[0]} is missing or no "
+            f"{'list' if kinds[wrong[0]] is list else 'text'}.",
+            **dict.fromkeys(wrong, "missing or wrong"),
         )
     return known

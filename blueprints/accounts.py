@@ -181,8 +181,8 @@ def index() -> Any:
 @requires("operator")
 def create_account() -> Any:
     """`{"name", "roles": […], "password": …}`; without a password, a link."""
-    body = members("name", "roles")
-    name, password = str(body["name"]).strip().lower(), body.get("password") or ""
+    body = members(name=str, roles=list)
+    name, password = body["name"].strip().lower(), body.get("password") or ""
     if not isinstance(password, str):
         raise Invalid("password: a text, or none.", password="not a text")
     path = create(name, roles_of(body), password)
@@ -236,7 +236,7 @@ def reset(name: str) -> Any:
 @requires("operator")
 def revoke(name: str, id_: str) -> Any:
     tokens.revoke(accounts.credential(name).account, id_)
-    return "", 204
+    return jsonify(ended=id_)
 
 
 @blueprint.delete(f"{API}/<name>")

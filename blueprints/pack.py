@@ -76,13 +76,9 @@ def has_file() -> bool:
 def submit() -> str:
     """Queue the deployment of what was sent."""
     text = request.form.get("formfile") or None
-    upload = None
-    if has_file():
-        upload = str(settings().data_dir / "uploads" / clock.new_id())
-        request.files["archive"].save(upload)
-        if not request.form.get("use_text"):
-            text = None
-    if text is None and upload is None:
+    if has_file() and not request.form.get("use_text"):
+        text = None
+    if text is None and not has_file():
         raise Invalid("Send a Formfile, or an archive that holds one.")
     if text is not None:
         checked = pack.check(text)
@@ -90,6 +86,7 @@ def submit() -> str:
             first = next(d for d in checked.diagnostics if d.level == "error")
             raise Invalid(f"{first.message}; line {first.line}, column {first.column}")
         text = pack.conceal(text)
+    upload = keep_upload() if has_file() else None
     return operations.submit(
         "deploy",
         title="Deploying an agent",
@@ -102,3 +99,16 @@ def submit() -> str:
         },
         account=g.account.id,
     )
+
+
+def keep_upload() -> str:
+    """The archive's file, until its operation ends; nobody else may read it, since
+    its Formfile may hold passwords."""
+    path = settings().data_dir / "uploads" / clock.new_id()
+    path.touch(mode=0o600, exist_ok=False)
+    try:
+        request.files["archive"].save(path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return str(path)

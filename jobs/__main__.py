@@ -7,7 +7,7 @@ from appliance.admin.rights import authorise
 from appliance.config import settings
 from appliance.host import Host
 from appliance.operations import Runner
-from appliance.process import run_rounds, set_up_logging
+from appliance.process import opened, run_rounds, set_up_logging
 from jobs.clock import timetable
 
 
@@ -15,7 +15,8 @@ def main() -> None:
     config = settings()
     set_up_logging(config)
     schema.open_all(config)
-    identity.sealing_key(config)
+    host = Host(config, "jobs")
+    opened(host, lambda: identity.sealing_key(config))
     runner = Runner(
         authorise=authorise,
         make_room=lambda: pack.collect(config, everything=True),
@@ -25,7 +26,7 @@ def main() -> None:
     scheduler.start()
     waiter = wake.Waiter(config.run_dir, "jobs")
     try:
-        run_rounds(Host(config, "jobs"), waiter, runner.round)
+        run_rounds(host, waiter, runner.round)
     finally:
         scheduler.shutdown(wait=False)
         runner.stop()

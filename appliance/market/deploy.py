@@ -429,6 +429,8 @@ def release(run: Run) -> None:
     shutil.rmtree(settings().data_dir / "contexts" / run.id, ignore_errors=True)
     if run.params.get("upload"):
         Path(run.params["upload"]).unlink(missing_ok=True)
+    if "formfile" in run.memory:
+        run.memory["formfile"] = {}  # as in `named`
 
 
 DEPLOY = Kind(
@@ -443,4 +445,5 @@ DEPLOY = Kind(
         Step("named", "Named", named, unname),
     ),
     owner=lambda subject, params: params["owner_name"],
+    private=("formfile",),  # with hashes of guests' passwords
 )

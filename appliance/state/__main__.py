@@ -10,7 +10,7 @@ from appliance import wake
 from appliance.config import Settings, settings
 from appliance.host import Host
 from appliance.identity import fingerprint, raw_public, signing_key
-from appliance.process import run_rounds, set_up_logging
+from appliance.process import opened, run_rounds, set_up_logging
 from appliance.state.server import StateServer
 from appliance.state.store import Store
 
@@ -43,11 +43,11 @@ def main() -> None:
         for process in ("dns", "jobs", "gateway"):
             wake.notify(config.run_dir, process, kind)
 
-    server = StateServer(
-        config.run_dir / "state.sock", open_store(config), web_uid(), written
-    )
+    host = Host(config, "state")
+    store = opened(host, lambda: open_store(config))
+    server = StateServer(config.run_dir / "state.sock", store, web_uid(), written)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    run_rounds(Host(config, "state"), wake.Waiter(config.run_dir, "state"))
+    run_rounds(host, wake.Waiter(config.run_dir, "state"))
     server.shutdown()
 
 

@@ -1,0 +1,1 @@
+"""Groups of commands of `form`, one module each; heavy imports stay inside."""

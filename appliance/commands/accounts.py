@@ -1,0 +1,196 @@
+"""`form account`, `form token`, `form audit`, `form admin`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from appliance.terminal import call, plain_errors
+
+ACCOUNTS = "/api/v1/admin/accounts"
+TOKENS = "/api/v1/admin/tokens"
+
+
+@click.group()
+def account() -> None:
+    """Accounts of this node."""
+
+
+@account.command("list")
+@plain_errors
+def account_list() -> None:
+    """List the accounts with their roles."""
+    for item in call("GET", ACCOUNTS)["accounts"]:
+        state = "" if item["has_password"] else "no password yet"
+        state = "disabled" if item["disabled"] else state
+        click.echo(f"{item['name']:24} {', '.join(item['roles']):24} {state}".rstrip())
+
+
+@account.command("create")
+@click.argument("name")
+@click.option("--role", "roles", multiple=True, required=True, help="May be repeated.")
+@click.option("--password", is_flag=True, help="Ask for a password; else a link.")
+@plain_errors
+def account_create(name: str, roles: tuple[str, ...], password: bool) -> None:
+    """Create the account NAME: operator, developer, auditor."""
+    body: dict[str, Any] = {"name": name, "roles": list(roles)}
+    if password:
+        body["password"] = ask("Password")
+    found = call("POST", ACCOUNTS, json=body)
+    click.echo(f"{found['name']} is created.")
+    say_link(found)
+
+
+@account.command("roles")
+@click.argument("name")
+@click.argument("roles", nargs=-1, required=True)
+@plain_errors
+def account_roles(name: str, roles: tuple[str, ...]) -> None:
+    """Give NAME these ROLES and no others."""
+    found = call("PATCH", f"{ACCOUNTS}/{name}", json={"roles": list(roles)})
+    click.echo(f"{name}: {', '.join(found['roles'])}")
+
+
+@account.command("disable")
+@click.argument("name")
+@plain_errors
+def account_disable(name: str) -> None:
+    """Refuse the sessions, tokens and operations of NAME."""
+    call("PATCH", f"{ACCOUNTS}/{name}", json={"disabled": True})
+    click.echo(f"{name} is disabled; its instances go on.")
+
+
+@account.command("enable")
+@click.argument("name")
+@plain_errors
+def account_enable(name: str) -> None:
+    """Let NAME in again."""
+    call("PATCH", f"{ACCOUNTS}/{name}", json={"disabled": False})
+    click.echo(f"{name} is enabled.")
+
+
+@account.command("password")
+@click.argument("name")
+@plain_errors
+def account_password(name: str) -> None:
+    """Take the password of NAME away, for a link that sets a new one."""
+    say_link(call("POST", f"{ACCOUNTS}/{name}/password"))
+
+
+@account.command("delete")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@plain_errors
+def account_delete(name: str, yes: bool) -> None:
+    """Delete NAME; its agents and instances go on."""
+    left = call("GET", f"{ACCOUNTS}/{name}")["owns"]
+    if left["agent"] or left["instance"]:
+        click.echo(
+            f"{name} owns {left['agent']} agents and {left['instance']} instances. "
+            "They go on, and only operators can change them."
+        )
+    if not yes:
+        click.confirm(f"Delete {name}?", abort=True)
+    call("DELETE", f"{ACCOUNTS}/{name}")
+    click.echo(f"{name} is deleted.")
+
+
+def say_link(found: dict[str, Any]) -> None:
+    """The path of a link that sets a password, shown this once."""
+    if "set_password" in found:
+        click.echo("Open this at the node's address to set the password, once, before")
+        click.echo(f"{found['expires']}: {found['set_password']}")
+
+
+def ask(what: str) -> str:
+    """Twice at a terminal, else a line of stdin; never an argument."""
+    if sys.stdin.isatty():
+        return str(click.prompt(what, hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+@click.group()
+def token() -> None:
+    """API tokens of the operator that the command line acts as."""
+
+
+@token.command("create")
+@click.argument("name")
+@click.option(
+    "--scope", "scopes", multiple=True, required=True, help="May be repeated."
+)
+@click.option("--days", type=int, help="Until it ends; else never.")
+@plain_errors
+def token_create(name: str, scopes: tuple[str, ...], days: int | None) -> None:
+    """Make a token and print it, this once. Scopes: read, tasks, deploy, admin."""
+    body = {"name": name, "scopes": list(scopes), "days": days}
+    click.echo(call("POST", TOKENS, json=body)["token"])
+
+
+@token.command("list")
+@plain_errors
+def token_list() -> None:
+    """List the tokens: what they may, when they end and were last used."""
+    for item in call("GET", TOKENS)["tokens"]:
+        click.echo(
+            f"{item['id']} {item['name']:20} {', '.join(item['scopes']):16} "
+            f"ends {item['expires'] or 'never'}, used {item['used'] or 'never'}"
+        )
+
+
+@token.command("revoke")
+@click.argument("id_", metavar="ID")
+@plain_errors
+def token_revoke(id_: str) -> None:
+    """End the token ID."""
+    call("DELETE", f"{TOKENS}/{id_}")
+    click.echo("It is revoked.")
+
+
+@click.command()
+@click.option("--account", "name", default="", help="Only what this account did.")
+@click.option("--text", default="", help="Only lines that hold this.")
+@click.option("-n", "--lines", default=50, show_default=True)
+@plain_errors
+def audit(name: str, text: str, lines: int) -> None:
+    """Print who changed what and what was refused, the newest first."""
+    wanted = {"account": name, "text": text, "limit": lines}
+    for row in call("GET", "/api/v1/admin/audit", params=wanted)["rows"]:
+        who = f"{row['account'] or '-'} {row['address']}"
+        click.echo(
+            f"{row['time']} {who} {row['action']} {row['subject']} {row['outcome']}"
+        )
+
+
+@click.group()
+def admin() -> None:
+    """The node itself."""
+
+
+@admin.command("seal-keys")
+@click.option(
+    "--from",
+    "old",
+    type=click.Path(path_type=Path),
+    help="File with the pass phrase that they are sealed by now.",
+)
+@plain_errors
+def seal_keys(old: Path | None) -> None:
+    """Seal the node's keys anew by the pass phrase of node.passphrase_file.
+
+    Without that setting they are written unsealed. Stop the node first.
+    """
+    from appliance import identity
+    from appliance.admin.serving import is_running
+    from appliance.config import settings
+    from appliance.problems import Conflict
+
+    config = settings()
+    if is_running(config):
+        raise Conflict("node-runs", "Stop form serve first: it holds the keys.")
+    done = identity.reseal(config, identity.read_passphrase(old) if old else None)
+    how = "sealed" if identity.passphrase(config) else "not sealed"
+    click.echo(f"{done} keys are {how} now.")
