@@ -386,6 +386,31 @@ def dns_names() -> None:
         click.echo(f"{item['domain']:40} {'kept':10} {'–':16} {item['agent']}")
 
 
+@main.group("formnet")
+def formnet_group() -> None:
+    """The guests' network."""
+
+
+@formnet_group.command("show")
+@click.option("--rules", is_flag=True, help="Print the rules as nft has them, too.")
+@plain_errors
+def formnet_show(rules: bool) -> None:
+    """Show range, addresses in use, what was let through and what was refused."""
+    found = call("GET", "/api/v1/formnet/network")
+    for key in ("range", "block", "bridge", "gateway"):
+        click.echo(f"{key:10} {found[key]}")
+    click.echo(f"{'granted':10} {', '.join(found['granted']) or 'no private range'}")
+    for item in found["addresses"]:
+        click.echo(f"{item['address']:16} {item['state']:10} {item['agent']}")
+    loaded = found["loaded"] or {"packets": {}, "blocked_by": [], "rules": ""}
+    for name, count in loaded["packets"].items():
+        click.echo(f"{name.replace('_', ' '):16} {count} packets")
+    for sentence in loaded["blocked_by"]:
+        click.echo(sentence, err=True)
+    if rules:
+        click.echo(loaded["rules"])
+
+
 @main.group("state")
 def state_group() -> None:
     """Records."""

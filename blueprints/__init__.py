@@ -27,6 +27,7 @@ ROOMS = (
     "vmm",
     "market",
     "dns",
+    "formnet",
     "state",
     "services",
     "navigation",

@@ -96,16 +96,21 @@ def next_step() -> str:
 
 
 def node_defaults(settings: Settings) -> dict[str, Any]:
-    """What the node step proposes."""
-    return {"cidr": str(settings.formnet.cidr), "zone": settings.dns.zone}
+    """What the node step proposes: a range that is free on this machine."""
+    cidr, routes = settings.formnet.cidr, formnet.routes(settings.formnet.bridge)
+    if formnet.clash(cidr, routes):
+        cidr = formnet.free_range(routes) or cidr
+    return {"cidr": str(cidr), "zone": settings.dns.zone}
 
 
 def node_answers(settings: Settings, form: dict[str, Any]) -> dict[str, Any]:
     """Validated answers of the node step; raises Invalid with field errors."""
     try:
-        return NodeAnswers.model_validate(node_defaults(settings) | form).model_dump(
-            mode="json"
-        )
+        found = NodeAnswers.model_validate(node_defaults(settings) | form)
+        clash = formnet.clash(found.cidr, formnet.routes(settings.formnet.bridge))
+        if clash:
+            raise Invalid(f"{clash}.", cidr=f"{clash}.")
+        return found.model_dump(mode="json")
     except ValidationError as error:
         wrong = {str(item["loc"][0]): item["msg"] for item in error.errors()}
         first = next(iter(wrong.items()))

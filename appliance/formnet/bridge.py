@@ -1,16 +1,22 @@
-"""The bridge (rtnetlink through pyroute2) and the guests' firewall (nft)."""
+"""The bridge (rtnetlink through pyroute2), forwarding, and the guests' firewall."""
 
 from __future__ import annotations
 
-import subprocess
+import contextlib
+import threading
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from appliance import state
 from appliance.config import Settings
-from appliance.formnet.addresses import Network, network
+from appliance.formnet import nft
+from appliance.formnet.addresses import PORT, Network, network
 from appliance.formnet.firewall import ruleset
-from appliance.problems import Problem
+from appliance.formnet.routes import lan, routes
+
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+_loaded: dict[str, tuple[str, str]] = {}  # by bridge: rules, and what became of them
+_turn = threading.Lock()
 
 
 def own_network(settings: Settings) -> Network:
@@ -20,45 +26,95 @@ def own_network(settings: Settings) -> Network:
 
 
 def ensure_network(settings: Settings) -> Network:
-    """Make bridge, address and rules as they should be; may be called again."""
+    """Make all as it should be; may be called again."""
+    mend(settings)
+    return own_network(settings)
+
+
+def mend(settings: Settings) -> list[str]:
+    """Put right what is missing or was changed, and say what that was."""
     found = own_network(settings)
-    _ensure_bridge(found)
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1\n")
-    rules = ruleset(found, settings.dns.port, settings.formnet.guest_access)
-    done = subprocess.run(
-        ["nft", "-f", "-"], input=rules, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise Problem("firewall-failed", f"nft: {done.stderr.strip()[:300]}")
-    return found
+    with _turn:
+        mended = [*_mend_bridge(found), *_mend_forwarding(settings)]
+        return mended + _mend_rules(settings, found)
 
 
-def dissolve(bridge: str) -> None:
-    """Take bridge and rules away, unless a guest is still plugged in."""
+def dissolve(settings: Settings) -> None:
+    """Take bridge, rules and forwarding back, unless a guest is still plugged in."""
     from pyroute2 import IPRoute
 
-    with IPRoute() as link:
+    bridge = settings.formnet.bridge
+    with _turn, IPRoute() as link:
         index = link.link_lookup(ifname=bridge)
         if index and link.link_lookup(master=index[0]):
             return
         if index:
             link.link("del", index=index[0])
-    remove = "table inet formation\ndelete table inet formation\n"
-    subprocess.run(["nft", "-f", "-"], input=remove, text=True, check=False)
+        nft.remove()
+        _loaded.pop(bridge, None)
+        with contextlib.suppress(FileNotFoundError):
+            FORWARDING.write_text(_note(settings).read_text())
+            _note(settings).unlink()
 
 
-def _ensure_bridge(found: Network) -> None:
+def _mend_bridge(found: Network) -> list[str]:
     from pyroute2 import IPRoute
 
+    mended = []
     with IPRoute() as link:
         index = link.link_lookup(ifname=found.bridge)
         if not index:
+            mended.append("the bridge was not there")
             link.link("add", ifname=found.bridge, kind="bridge", br_stp_state=0)
             index = link.link_lookup(ifname=found.bridge)
-        have = {
-            dict(a["attrs"]).get("IFA_ADDRESS") for a in link.get_addr(index=index[0])
-        }
+            _close_ipv6(found.bridge)
+        have = {item.get_attr("IFA_ADDRESS") for item in link.get_addr(index=index[0])}
         if found.gateway not in have:
+            mended.append("the bridge had no address")
             length = found.block.prefixlen
             link.addr("add", index=index[0], address=found.gateway, prefixlen=length)
-        link.link("set", index=index[0], state="up")
+        (now,) = link.get_links(index[0])
+        if not now["flags"] & 1:
+            link.link("set", index=index[0], state="up")
+        for item in link.get_links():
+            name = item.get_attr("IFLA_IFNAME")
+            if name.startswith(PORT) and item.get_attr("IFLA_MASTER") != index[0]:
+                mended.append(f"{name} was unplugged")
+                link.link("set", index=item["index"], master=index[0], state="up")
+    return mended
+
+
+def _close_ipv6(bridge: str) -> None:
+    """Guests speak IPv4 with the node; a link-local address would be one more door."""
+    with contextlib.suppress(FileNotFoundError):
+        Path("/proc/sys/net/ipv6/conf", bridge, "disable_ipv6").write_text("1\n")
+
+
+def _note(settings: Settings) -> Path:
+    """What ip_forward was before us; written down, for we may be killed."""
+    return settings.run_dir / "formnet" / "ip_forward"
+
+
+def _mend_forwarding(settings: Settings) -> list[str]:
+    before = FORWARDING.read_text()
+    if before.strip() != "0":
+        return []
+    _note(settings).parent.mkdir(parents=True, exist_ok=True)
+    _note(settings).write_text(before)
+    FORWARDING.write_text("1\n")
+    return ["forwarding was off"]
+
+
+def _mend_rules(settings: Settings, found: Network) -> list[str]:
+    rules = ruleset(
+        found,
+        settings.dns.port,
+        settings.formnet.guest_access,
+        lan(routes(found.bridge)),
+    )
+    known, digest = _loaded.get(found.bridge, ("", ""))
+    if known == rules and nft.digest(nft.in_force()) == digest:
+        return []
+    nft.load(rules)
+    _loaded[found.bridge] = rules, nft.digest(nft.in_force())
+    return ["the rules were gone or changed" if known == rules else "rules were loaded"]

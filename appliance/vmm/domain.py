@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from appliance import formnet
+
 CMDLINE = "console=ttyS0 quiet panic=5"
 
 
@@ -35,11 +37,6 @@ class InstanceSpec:
 
 def domain_name(instance: str) -> str:
     return f"formation-{instance}"
-
-
-def mac(address: str) -> str:
-    """A locally administered address that follows from the IPv4 address."""
-    return "52:46:" + ":".join(f"{int(part):02x}" for part in address.split("."))
 
 
 def domain_xml(spec: InstanceSpec) -> str:
@@ -90,7 +87,8 @@ def _disk(
 
 def _network(devices: Element, spec: InstanceSpec) -> None:
     interface = SubElement(devices, "interface", type="bridge")
-    SubElement(interface, "mac", address=mac(spec.address))
+    SubElement(interface, "mac", address=formnet.mac(spec.address))
+    SubElement(interface, "target", dev=formnet.port(spec.address))
     SubElement(interface, "source", bridge=spec.bridge)
     SubElement(interface, "model", type="virtio")
     SubElement(interface, "port", isolated="yes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from ipaddress import IPv4Network
@@ -9,9 +10,12 @@ from ipaddress import IPv4Network
 import pytest
 
 from appliance import formnet, identity, state
+from appliance.admin import setup
 from appliance.config import Settings
+from appliance.formnet.addresses import guests
 from appliance.formnet.firewall import ruleset
-from appliance.problems import Unavailable
+from appliance.formnet.routes import Route, clash, lan
+from appliance.problems import Invalid, Unavailable
 from appliance.state.server import StateServer
 
 
@@ -35,29 +39,73 @@ def test_addresses_are_given_once_and_run_out() -> None:
 def test_what_is_granted_stands_before_what_is_refused() -> None:
     found = formnet.network("br0", IPv4Network("10.42.0.0/16"))
     rules = ruleset(found, 5300, [IPv4Network("192.168.7.0/24")])
-    assert rules.index("192.168.7.0/24 accept") < rules.index("192.168.0.0/16")
+    granted = "192.168.7.0/24 counter name out accept"
+    assert rules.index(granted) < rules.index("@closed")
 
 
-BRIDGE = """
-import sys
-from ipaddress import IPv4Network
-from pyroute2 import IPRoute
-from appliance.formnet import bridge, network
+def test_ports_and_macs_follow_from_addresses() -> None:
+    assert formnet.port("10.42.0.2") == "formg-0a2a0002"
+    assert formnet.mac("10.42.0.2") == "52:46:0a:2a:00:02"
+    found = guests(formnet.network("br0", IPv4Network("10.42.0.0/16")))
+    assert found[0] == ("formg-0a2a0002", "52:46:0a:2a:00:02", "10.42.0.2")
+    assert len(found) == 253
+    assert all(len(name) <= 15 for name, _, _ in found)
 
-found = network("br0", IPv4Network("10.42.0.0/16"))
-bridge._ensure_bridge(found)
-with IPRoute() as link:
-    if "guest" in sys.argv:
-        link.link("add", ifname="guest0", kind="veth", peer="guest1")
-        index = link.link_lookup(ifname="guest0")[0]
-        link.link("set", index=index, master=link.link_lookup(ifname="br0")[0])
-    bridge.dissolve("br0")
-    print(len(link.link_lookup(ifname="br0")))
+
+ROUTES = [
+    Route(IPv4Network("10.42.7.0/24"), "wg0", True),
+    Route(IPv4Network("192.0.2.0/24"), "eth0", True),
+    Route(IPv4Network("10.43.0.0/16"), "eth0", False),
+]
+
+
+def test_a_range_in_the_way_of_the_machines_routes_is_refused() -> None:
+    sentence = clash(IPv4Network("10.42.0.0/16"), ROUTES)
+    assert sentence == (
+        "10.42.0.0/16 overlaps 10.42.7.0/24, which this machine reaches by wg0; take "
+        "a range that nothing else uses, such as 10.44.0.0/16"
+    )
+    assert clash(IPv4Network("10.44.0.0/16"), ROUTES) is None
+
+
+def test_the_lan_is_closed_where_it_is_not_anyway() -> None:
+    assert lan(ROUTES) == [IPv4Network("192.0.2.0/24")]
+    found = formnet.network("br0", IPv4Network("10.42.0.0/16"))
+    assert "192.0.2.0/24" in ruleset(found, 5300, [], lan(ROUTES))
+
+
+def test_set_up_says_which_range_is_taken_and_proposes_a_free_one(
+    settings: Settings, records: StateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formnet, "routes", lambda bridge: ROUTES)
+    assert setup.node_defaults(settings)["cidr"] == "10.44.0.0/16"
+    with pytest.raises(Invalid, match="overlaps 10.42.7.0/24") as refused:
+        setup.node_answers(settings, {"name": "cellar", "cidr": "10.42.0.0/16"})
+    assert "overlaps" in refused.value.members["errors"]["cidr"]
+    assert setup.node_answers(settings, {"name": "cellar"})["cidr"] == "10.44.0.0/16"
+
+
+ROUTE = """
+import json
+from appliance.formnet.routes import routes
+print(json.dumps([[str(r.network), r.device, r.is_on_link] for r in routes("br0")]))
 """
 
 
-@pytest.mark.parametrize(("port", "left"), [("", "0"), ("guest", "1")])
-def test_the_bridge_goes_unless_a_guest_is_plugged_in(port: str, left: str) -> None:
-    command = ["unshare", "--net", sys.executable, "-c", BRIDGE, port]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == left
+def test_routes_are_read_as_the_kernel_has_them() -> None:
+    script = "ip link set lo up; ip link add br0 type bridge"
+    script += "; ip link add eth7 type veth"
+    script += "; ip addr add 10.42.0.1/24 dev br0; ip link set br0 up"
+    script += "; ip addr add 192.0.2.2/24 dev eth7; ip link set eth7 up"
+    script += "; ip route add 10.9.0.0/16 via 192.0.2.1; ip route add default via"
+    script += ' 192.0.2.1; exec "$0" -c "$1"'
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-ec", script, sys.executable, ROUTE],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert sorted(json.loads(done.stdout)) == [
+        ["10.9.0.0/16", "eth7", False],
+        ["192.0.2.0/24", "eth7", True],
+    ]
