@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,8 @@ import httpx
 import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from appliance.formnet import port
 
 from .conftest import ROOT, Node, until
 
@@ -96,6 +99,22 @@ def test_the_name_leads_to_the_instance(node: Node) -> None:
     assert node.dig(NAME, "+short").startswith("10.213.0.")
     assert "SOA" in node.dig(NAME, "AAAA")
     assert "NXDOMAIN" in node.dig("nobody.formation.internal")
+
+
+def test_the_guest_is_bound_to_its_port_and_reaches_what_it_may(node: Node) -> None:
+    shown = node.form("formnet", "show")
+    address = node.dig(NAME, "+short").strip()
+    assert f"{address:16} healthy" in shown
+    assert Path("/sys/class/net", port(address), "brport").exists()
+    assert "spoofed" in shown
+    assert "spoofed          0 packets" in shown
+
+
+def test_every_record_is_genuine_and_linked(node: Node) -> None:
+    assert "database: ok" in node.form("state", "verify")
+    agent = json.loads(node.form("state", "show", "agent", "ada/echo"))
+    kinds = {end["kind"] for end in agent["links"] + agent["linked_from"]}
+    assert kinds == {"account", "version", "deployment", "instance", "domain"}
 
 
 def test_the_instance_is_found_again_after_jobs_is_killed(node: Node) -> None:
@@ -209,3 +228,5 @@ def test_stop_start_and_delete(node: Node) -> None:
     node.form("vmm", "delete", instance)
     until(lambda: "NXDOMAIN" in node.dig(NAME), 10, "the name is gone")
     assert node.form("vmm", "list") == ""
+    assert node.form("state", "list", "deployment") == ""
+    assert "database: ok" in node.form("state", "verify")

@@ -137,6 +137,10 @@ class Net:
         for address in ("198.51.100.7", "172.20.0.5", "172.21.0.5"):
             self.internet.sh(f"ip addr add {address}/32 dev lo")
         self.internet.sh("ip route replace 192.0.2.0/24 dev eth0 src 198.51.100.7")
+        self.node.sh(  # bridged packets must not be caught by the routed rules' luck
+            "for file in /proc/sys/net/bridge/bridge-nf-call-*; do"
+            " [ ! -e $file ] || echo 0 > $file; done"
+        )
         self.node.sh("ip route add default via 192.0.2.1")
 
     def guest(self, address: str) -> Space:
