@@ -102,7 +102,7 @@ def ago(seconds: float | None) -> str:
     apart = abs(clock.now() - seconds)
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if apart >= length:
-            count = int(apart // length)
+            count = round(apart / length) if future else int(apart // length)
             length_text = f"{count} {unit}{'s' if count > 1 else ''}"
             return f"in {length_text}" if future else f"{length_text} ago"
     return "soon" if future else "just now"

@@ -6,6 +6,7 @@ and never what stands in a link that sets a password.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import structlog
@@ -33,7 +34,7 @@ def note(answer: Response) -> Response:
     elif not refused and not _is_change():
         return answer
     outcome = refused or ("done" if status < 400 else f"failed {status}")
-    route = request.url_rule.rule if request.url_rule else "unknown"
+    route = _named(request.url_rule.rule) if request.url_rule else "unknown"
     row = (_name(), remote_address(), f"{request.method} {route}", _subject(), outcome)
     try:
         _keep(*row)
@@ -45,6 +46,11 @@ def note(answer: Response) -> Response:
 def _keep(account: str, address: str, action: str, subject: str, outcome: str) -> None:
     if account or events.refusals(address, clock.now() - 60) < FLOOD:
         events.audit(account, address, action, subject, outcome)
+
+
+def _named(rule: str) -> str:
+    """`/vmm/<id>/<verb>`: the rule with the names of its gaps alone."""
+    return re.sub(r"<(?:[^<>]*:)?(\w+?)_?>", r"<\1>", rule)
 
 
 def _is_change() -> bool:

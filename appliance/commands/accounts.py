@@ -193,4 +193,4 @@ def seal_keys(old: Path | None) -> None:
         raise Conflict("node-runs", "Stop form serve first: it holds the keys.")
     done = identity.reseal(config, identity.read_passphrase(old) if old else None)
     how = "sealed" if identity.passphrase(config) else "not sealed"
-    click.echo(f"{done} keys are {how} now.")
+    click.echo(f"Keys that are {how} now: {done}.")

@@ -24,7 +24,9 @@ def test_a_change_is_noted_with_who_what_and_how_it_ended(ada: Person) -> None:
     ada.post("/admin/accounts/dev/disable")
     ada.post("/admin/accounts/ada/disable")
     ada.post("/admin/accounts/nobody/delete")
+    ada.post("/vmm/i1/stop")
     assert rows() == [
+        ("ada", "POST /vmm/<id>/<verb>", "i1/stop", "failed 404"),
         ("ada", "POST /admin/accounts/<name>/delete", "nobody", "failed 404"),
         ("ada", "POST /admin/accounts/<name>/disable", "ada", "failed 422"),
         ("ada", "POST /admin/accounts/<name>/disable", "dev", "done"),
@@ -47,7 +49,7 @@ def test_refusals_are_noted(ada: Person, bo: Person, nobody: FlaskClient) -> Non
     nobody.post("/login", headers={"Sec-Fetch-Site": "cross-site"})
     assert rows() == [
         ("", "POST /login", "", "refused"),
-        ("", "DELETE /api/v1/vmm/instances/<id_>", "i1", "refused"),
+        ("", "DELETE /api/v1/vmm/instances/<id>", "i1", "refused"),
         ("bo", "POST /account/sessions/end", "", "refused"),
         ("bo", "GET /admin/accounts/<name>", "ada", "refused"),
     ]

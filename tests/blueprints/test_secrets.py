@@ -126,11 +126,11 @@ def test_a_change_waits_for_the_next_deployment(bo: Person) -> None:
     body = {"agent": "bo/echo", "owner_name": "bo", "version": "1.0.0"}
     body |= {"state": "healthy", "reason": "", "address": "10.42.0.2"}
     state.put("instance", "i", body | {"created": "2020-01-01T00:00:00.000Z"})
-    assert "deploy again" not in bo.browser.get("/market/bo/echo").text
+    assert "Deploy again" not in bo.browser.get("/market/bo/echo").text
     secrets.put("bo", "echo", "API_KEY", VALUE)
-    assert "deploy again" in bo.browser.get("/market/bo/echo").text
+    assert "Deploy again" in bo.browser.get("/market/bo/echo").text
     state.put("instance", "i", body | {"created": "2999-01-01T00:00:00.000Z"})
-    assert "deploy again" not in bo.browser.get("/market/bo/echo").text
+    assert "Deploy again" not in bo.browser.get("/market/bo/echo").text
 
 
 @pytest.fixture
