@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from appliance import identity, pack, schema, wake
 from appliance.admin.rights import authorise
-from appliance.config import settings
+from appliance.config import Settings, settings
 from appliance.host import Host
 from appliance.operations import Runner
 from appliance.process import opened, run_rounds, set_up_logging
 from jobs.clock import timetable
+
+
+def new_runner(config: Settings) -> Runner:
+    """What runs operations here: it asks again whether their accounts still may."""
+    return Runner(
+        authorise=authorise,
+        make_room=lambda: pack.collect(config, everything=True),
+    )
 
 
 def main() -> None:
@@ -17,10 +25,7 @@ def main() -> None:
     schema.open_all(config)
     host = Host(config, "jobs")
     opened(host, lambda: identity.sealing_key(config))
-    runner = Runner(
-        authorise=authorise,
-        make_room=lambda: pack.collect(config, everything=True),
-    )
+    runner = new_runner(config)
     runner.recover()
     scheduler = timetable(config)
     scheduler.start()

@@ -120,3 +120,60 @@ def test_room_is_made_once_and_then_the_full_disk_is_told(
     document = operations.as_document(operations.get(id_))
     assert document["error"]["type"] == "/problems/disk-full"
     assert made == [1]
+
+
+class Right:
+    """A right that ends after being asked for so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+        self.asked: list[tuple[str, str, str | None]] = []
+
+    def __call__(self, account: str, role: str, owner: str | None) -> None:
+        self.asked.append((account, role, owner))
+        self.left -= 1
+        if self.left < 0:
+            raise Problem("not-allowed", "Not done: the right has ended.")
+
+
+def test_the_right_is_asked_for_before_each_step(journal: list[str]) -> None:
+    id_, right = submit("good"), Right(9)
+    operations.execute(id_, "w", authorise=right)
+    assert operations.get(id_).state == "completed"
+    assert right.asked == [("x", "developer", None)] * 3
+
+
+def test_a_right_that_ended_ends_the_operation_and_undoes_it(
+    journal: list[str],
+) -> None:
+    id_ = submit("good")
+    operations.execute(id_, "w", authorise=Right(1))
+    row = operations.get(id_)
+    assert row.state == "failed"
+    assert "right has ended" in (row.error or "")
+    assert journal == ["a", "undo b", "undo a"]
+
+
+def test_a_right_is_asked_for_again_after_a_crash(journal: list[str]) -> None:
+    def crash(operation: str, step: str) -> None:
+        raise Crash
+
+    id_ = submit("good")
+    with pytest.raises(Crash):
+        operations.execute(id_, "first", crash, Right(9))
+    operations.Runner().recover()
+    operations.execute(id_, "second", authorise=Right(0))
+    assert operations.get(id_).state == "failed"
+    assert journal == ["a", "undo b", "undo a"]
+
+
+def test_private_parameters_go_when_the_operation_ends(
+    journal: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = operations.kinds()["good"]
+    kind = Kind("good", found.steps, private=("secret",))
+    monkeypatch.setattr(operations, "kinds", lambda: {"good": kind})
+    params = {"secret": "s3cret", "open": 1}
+    id_ = operations.submit("good", title="", subject="", params=params, account="x")
+    operations.execute(id_, "w")
+    assert operations.get(id_).params == '{"open": 1}'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from appliance import events
 from appliance.admin.accounts import Account, find
 from appliance.problems import Problem
 
@@ -54,15 +55,17 @@ def authorise(account_id: str, role: str, owner: str | None) -> None:
     """
     account = find(account_id)
     if account is None:
-        raise _refused("the account that asked for it is gone or disabled")
-    if not may(account, role):
-        raise _refused(f"{account.name} has no longer the role {role}")
-    if owner is not None and not may_change(account, owner):
-        raise _refused(f"{account.name} may not change what {owner} owns")
-
-
-def _refused(why: str) -> Problem:
-    return Problem("not-allowed", f"Not done: {why}.", status=403)
+        why = "the account that asked for it is gone or disabled"
+    elif not may(account, role):
+        why = f"{account.name} has no longer the role {role}"
+    elif owner is not None and not may_change(account, owner):
+        why = f"{account.name} may not change what {owner} owns"
+    else:
+        return
+    events.audit(
+        account.name if account else account_id, "local", "operation", why, "refused"
+    )
+    raise Problem("not-allowed", f"Not done: {why}.", status=403)
 
 
 def scope_of(method: str, role: str) -> str:

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
-from appliance import operations, state
+from appliance import events, operations, state
 from appliance.admin import accounts, setup, tokens
 from appliance.config import Settings
 from blueprints import create_app
@@ -115,6 +115,7 @@ def test_another_developers_instance_is_out_of_reach(
     for method, path in found:
         answer = cy.browser.open(path, method=method, headers=headers)
         assert answer.status_code == 403, f"{method} {path}"
+    assert cy.get(f"/api/v1/state/records/instance/{instance}") == 403
     assert cy.browser.get("/api/v1/vmm/instances").get_json() == {"instances": []}
     assert "10.42.0.2" not in cy.browser.get("/vmm/").text
     assert "10.42.0.2" not in cy.browser.get("/").text
@@ -166,6 +167,7 @@ def test_the_owner_does_what_others_may_not(
     bo: Person, instance: str, operation: str
 ) -> None:
     assert bo.get(f"/vmm/{instance}") == 200
+    assert bo.get(f"/api/v1/state/records/instance/{instance}") == 200
     assert bo.get(f"/operations/{operation}") == 200
     assert bo.post(f"/vmm/{instance}/stop") == 303
     assert bo.post(f"/operations/{operation}/cancel") == 303
@@ -207,6 +209,8 @@ def test_an_operation_is_refused_once_its_accounts_right_has_ended(
     row = operations.get(operation)
     assert row.state == "failed"
     assert "gone or disabled" in json.loads(row.error or "{}")["detail"]
+    noted = events.audit_rows(1)[0]
+    assert (noted.account, noted.outcome) == (bo.account.id, "refused")
     record = state.find("instance", instance)
     assert record and record.body["state"] == "healthy"
 
