@@ -74,6 +74,8 @@ def supervisor_conf(settings: Settings, items: tuple[Program, ...]) -> str:
         f'environment=XDG_CONFIG_HOME="{settings.data_dir / "caddy"}"',
         "user=root",
         f"logfile={log / 'supervisord.log'}",
+        f"logfile_maxbytes={settings.admin.log_mib}MB",
+        "logfile_backups=2",
         f"pidfile={run / 'supervisord.pid'}",
         "[unix_http_server]",
         f"file={run / 'supervisor.sock'}",

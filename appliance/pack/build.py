@@ -26,7 +26,7 @@ from appliance.pack.accounts import setup_script
 from appliance.pack.contract import image_files
 from appliance.pack.formfile import Copy, Formfile, Install, Step
 from appliance.pack.identity import build_id, entries
-from appliance.pack.images import image_file, take
+from appliance.pack.images import drop_drafts, image_file, take
 from appliance.pack.limits import BuildError, BuildLimits
 from appliance.pack.sandbox import (
     Outside,
@@ -181,10 +181,7 @@ def full(why: str) -> DiskFull:
 def sweep(settings: Settings) -> None:
     """Take away what builds left that were killed: drafts, networks, groups."""
     Store(settings.data_dir / "pack" / "layers", settings.pack.subuid_start).sweep()
-    for draft in settings.images_dir.glob(f"*{DRAFT}"):
-        pid = draft.name.split(".")[1]
-        if not (pid.isdigit() and Path("/proc", pid).exists()):
-            draft.unlink(missing_ok=True)
+    drop_drafts(settings.images_dir)
     network.sweep()
     cgroup.sweep()
 

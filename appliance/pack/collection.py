@@ -50,6 +50,7 @@ def collect(
     freed = 0
     store = _store(settings)
     store.sweep()
+    images.drop_drafts(settings.images_dir)
     for item in look(settings).removable(everything):
         gone = images.remove(item) if item.kind == "image" else store.remove(item.key)
         if gone:

@@ -12,7 +12,7 @@ import os
 import re
 from pathlib import Path
 
-from appliance.pack.store import Item, alone, is_same
+from appliance.pack.store import DRAFT, Item, alone, is_same
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -57,6 +57,14 @@ def remove(item: Item) -> bool:
             return False
         item.path.unlink()
     return True
+
+
+def drop_drafts(folder: Path) -> None:
+    """Take away what builders left that died; a draft's name has their pid."""
+    for draft in folder.glob(f"*{DRAFT}"):
+        pid = draft.name.split(".")[1]
+        if not (pid.isdigit() and Path("/proc", pid).exists()):
+            draft.unlink(missing_ok=True)
 
 
 def forget_builds(notes: Path, folder: Path) -> int:

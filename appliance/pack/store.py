@@ -197,7 +197,7 @@ def alone(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield lock_alone(descriptor)
+        yield lock_alone(descriptor) and is_same(path, descriptor)
     finally:
         os.close(descriptor)
 

@@ -22,7 +22,7 @@ def measure() -> Room:
     config.instances_dir.mkdir(parents=True, exist_ok=True)
     free = psutil.disk_usage(str(config.instances_dir)).free / 2**30
     free -= config.vmm.reserve_disk_gib
-    of_instances = (free + taken_gib()) * config.vmm.disk_overcommit
+    of_instances = max(0.0, free + taken_gib()) * config.vmm.disk_overcommit
     promised = sum(volume.size for volume in volumes(config)) >> 30
     return Room(
         (psutil.virtual_memory().total >> 20) - config.vmm.reserve_memory_mib,

@@ -40,7 +40,11 @@ def volumes(config: Settings) -> list[Volume]:
     found = []
     for path in sorted((config.instances_dir / "volumes").glob("*/*/*.raw")):
         owner, agent = path.parts[-3:-1]
-        about, users = path.stat(), _users(f"{owner}/{agent}", path.stem)
+        try:
+            about = path.stat()
+        except FileNotFoundError:  # it was deleted meanwhile
+            continue
+        users = _users(f"{owner}/{agent}", path.stem)
         size, taken = about.st_size, about.st_blocks * 512
         found.append(
             Volume(owner, agent, path.stem, size, taken, about.st_mtime, users, path)

@@ -207,6 +207,34 @@ def test_an_agent_that_needs_systemd_gets_it(node: Node, tmp_path: Path) -> None
     node.form("vmm", "delete", instance)
 
 
+def test_a_volume_outlives_its_instance_until_a_person_deletes_it(
+    node: Node, tmp_path: Path
+) -> None:
+    (tmp_path / "Formfile").write_text(
+        "NAME keeper\nINSTALL python3\nVOLUME /data\nHEALTHCHECK /kept\nENTRYPOINT "
+        "cd /data; echo kept > kept; exec python3 -m http.server 8000\n"
+    )
+    node.form("deploy", str(tmp_path))
+    delete = ("vmm", "volume-delete", "ada/keeper", "/data")
+    until(lambda: "ada/keeper data" in node.form("vmm", "volumes"), 60, "it is shown")
+    assert "needed by an instance of ada/keeper" in node.form(*delete, check=False)
+    line = next(x for x in node.form("vmm", "list").splitlines() if "keeper" in x)
+    node.form("vmm", "delete", line.split()[0])
+    assert "were freed" in node.form(*delete)
+    assert "keeper" not in node.form("vmm", "volumes")
+
+
+def test_space_is_freed_and_what_runs_still_does(node: Node) -> None:
+    assert "ada/echo" in node.form("pack", "images")
+    assert "Build layers" in node.form("storage")
+    assert "removed the layer" in node.form("pack", "collect", "--all")
+    left = node.form("pack", "collect", "--all", "--dry-run")
+    assert left.splitlines()[-1] == "0 MB would be freed"
+    line = next(x for x in node.form("vmm", "list").splitlines() if "echo" in x)
+    node.form("vmm", "reboot", line.split()[0])
+    assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
+
+
 def test_the_whole_node_stops_and_comes_back(node: Node) -> None:
     node.process.send_signal(signal.SIGINT)
     node.process.wait(90)

@@ -12,7 +12,7 @@ import pytest
 from appliance import operations, pack, state
 from appliance.config import Settings
 from appliance.operations import Kind, Operation, Step
-from appliance.pack import collection, images
+from appliance.pack import collection, images, store
 from appliance.pack.build import built
 from appliance.pack.store import Store
 from appliance.problems import Conflict, NotFound
@@ -137,6 +137,19 @@ def test_an_image_that_a_build_takes_meanwhile_stays(node: Node) -> None:
     assert path.exists()
 
 
+def test_what_another_collector_removed_is_not_removed_twice(node: Node) -> None:
+    path, folder = node.image("a"), node.layer("b")
+    (seen,) = images.images(node.settings.images_dir)
+    with store.alone(path) as mine, store.alone(folder) as ours:
+        assert mine
+        assert ours
+        assert not images.remove(seen)
+        assert not node.store.remove("b" * 64)
+    node.collect()
+    assert not images.remove(seen)
+    assert not node.store.remove("b" * 64)
+
+
 def test_an_image_that_went_meanwhile_is_built_again(node: Node) -> None:
     checked = pack.check("NAME a\nENTRYPOINT true")
     assert checked.formfile is not None
@@ -174,6 +187,16 @@ def test_one_image_is_deleted_by_hand(node: Node) -> None:
     assert (path.exists(), other.exists()) == (False, True)
     with pytest.raises(NotFound):
         pack.delete_image(node.settings, "a" * 64)
+
+
+def test_a_draft_goes_with_its_builder(node: Node) -> None:
+    mine, dead = (
+        node.settings.images_dir / f"{'a' * 64}.{pid}.new" for pid in (os.getpid(), "x")
+    )
+    for draft in (mine, dead):
+        draft.write_bytes(b"x")
+    node.collect()
+    assert (mine.exists(), dead.exists()) == (True, False)
 
 
 def test_other_files_beside_the_images_are_not_ours(node: Node) -> None:
