@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib import import_module
 from typing import Any
 
@@ -11,17 +10,19 @@ from flask_htmx import HTMX
 from peewee import OperationalError
 from werkzeug.exceptions import HTTPException
 
-from appliance import clock, schema
+from appliance import schema
 from appliance.admin import setup
 from appliance.config import settings
 from appliance.problems import DiskFull, Problem, Unavailable, is_disk_full
 from appliance.service import plugins
-from blueprints import access, audit
+from blueprints import access, audit, words
 from blueprints.ingress import behind_caddy
 
 ROOMS = (
     "setup",
     "admin",
+    "dashboard",
+    "live",
     "operations",
     "pack",
     "vmm",
@@ -66,10 +67,7 @@ def create_app() -> Flask:
     app.after_request(audit.note)
     app.context_processor(context)
     app.context_processor(navigate)
-    app.template_filter("ago")(ago)
-    app.template_filter("size")(size)
-    app.template_filter("rfc3339")(clock.rfc3339)
-    app.template_filter("from_json")(json.loads)
+    app.jinja_env.filters.update(words.FILTERS)
     vars(app)["wsgi_app"] = behind_caddy(app.wsgi_app)
     return app
 
@@ -92,31 +90,6 @@ def navigate() -> dict[str, Any]:
     from blueprints import navigation
 
     return {"node_head": navigation.head, "navigation": navigation.groups}
-
-
-def ago(seconds: float | None) -> str:
-    """How long ago, or how long until, in words."""
-    if seconds is None:
-        return "–"
-    future = seconds > clock.now()
-    apart = abs(clock.now() - seconds)
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if apart >= length:
-            count = round(apart / length) if future else int(apart // length)
-            length_text = f"{count} {unit}{'s' if count > 1 else ''}"
-            return f"in {length_text}" if future else f"{length_text} ago"
-    return "soon" if future else "just now"
-
-
-def size(count: float) -> str:
-    """Bytes in the unit that people use."""
-    if count < 1000:
-        return f"{count:.0f} B"
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if count >= 10 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def is_api() -> bool:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from appliance import clock, metrics, state
 from appliance.problems import Invalid, NotFound
-from blueprints.access import requires
+from blueprints.access import must_see, requires
 
 blueprint = Blueprint("metrics", __name__)
 SPAN_S = 3600.0
@@ -21,17 +21,20 @@ def points() -> Any:
     """Points of one metric between `from` and `to`; without `metric` the last of
     each. A point is [seconds since the epoch, value]."""
     subject = request.args.get("subject", metrics.NODE)
-    if subject != metrics.NODE and not metrics.known(subject):
-        must_exist(subject)
+    if subject != metrics.NODE:
+        must_be_seen(subject)
     metric = request.args.get("metric")
     return jsonify(latest(subject) if metric is None else series(subject, metric))
 
 
-def must_exist(subject: str) -> None:
-    if state.find("instance", subject) is None:
+def must_be_seen(subject: str) -> None:
+    """An instance's owner sees its measurements; of one that is gone auditors."""
+    found = state.find("instance", subject)
+    if found is None and not metrics.known(subject):
         raise NotFound(
             "instance-unknown", f"There is no instance {subject}; subject=node is this."
         )
+    must_see(found.body.get("owner_name") if found else None)
 
 
 def latest(subject: str) -> dict[str, Any]:

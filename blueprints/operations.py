@@ -18,6 +18,7 @@ from flask import (
 )
 
 from appliance import operations
+from blueprints import live
 from blueprints.access import (
     may_change,
     may_see_operation,
@@ -25,6 +26,7 @@ from blueprints.access import (
     must_see,
     requires,
 )
+from blueprints.broadcast import Update
 
 blueprint = Blueprint("operations", __name__)
 LINES = 60
@@ -51,6 +53,9 @@ def view(id_: str) -> dict[str, Any]:
     return {
         "may_cancel": mine or may_change(operations.owner_of(row)),
         "operation": operations.as_document(row),
+        "live": row.state in operations.LIVE,
+        "since": row.started or row.created,
+        "until": row.ended,
         "lines": lines[-LINES:],
         "left_out": max(0, len(lines) - LINES),
     }
@@ -62,10 +67,16 @@ def page(id_: str) -> Any:
     return render_template("operations/page.html", **view(id_))
 
 
-@blueprint.get("/operations/<id_>/part")
-@requires("account")
-def part(id_: str) -> Any:
-    return render_template("operations/part.html", **view(id_))
+@live.view("operation", seen)
+def update(id_: str) -> Update:
+    now = view(id_)
+    parts = {"operation": "part", "records": "records"}
+    return Update(
+        {
+            name: render_template(f"operations/{part}.html", **now)
+            for name, part in parts.items()
+        }
+    )
 
 
 @blueprint.post("/operations/<id_>/cancel")

@@ -6,13 +6,24 @@ from typing import Any
 
 from flask import Blueprint, g, jsonify, redirect, render_template
 
-from appliance import dns, operations, state, vmm
+from appliance import clock, dns, metrics, operations, state, vmm
+from appliance.admin.attention import answer
 from appliance.config import settings
 from appliance.problems import NotFound
+from blueprints import live
 from blueprints.access import may_see, must_change, must_see, requires
+from blueprints.broadcast import Update
 
 blueprint = Blueprint("vmm", __name__)
 VERBS = ("start", "stop", "reboot", "delete")
+CHARTS = (
+    ("CPU", ("cpu",), 100),
+    ("Memory", ("memory",), None),
+    ("Network in and out", ("net_in", "net_out"), None),
+    ("Disk read and written", ("disk_read", "disk_written"), None),
+    ("Tasks a minute, and failed ones", ("tasks", "tasks_failed"), None),
+)
+"""Title, metrics and top of the scale of what an instance's page draws."""
 
 
 def record(id_: str) -> state.Record:
@@ -40,25 +51,50 @@ def document(found: state.Record) -> dict[str, Any]:
 @blueprint.get("/vmm/")
 @requires("account")
 def index() -> Any:
-    return render_template("vmm/index.html", instances=visible())
+    return render_template("vmm/index.html", **listed())
+
+
+@live.view("instances")
+def update_index(subject: str) -> Update:
+    parts = ("list_answer", "list")
+    now = listed()
+    return Update({part: render_template(f"vmm/{part}.html", **now) for part in parts})
+
+
+def listed() -> dict[str, Any]:
+    found = visible()
+    return {
+        "instances": found,
+        "answer": answer([record.body for record in found]),
+        "latest": metrics.latest(clock.now()),
+    }
 
 
 @blueprint.get("/vmm/<id_>")
 @requires("account")
 def page(id_: str) -> Any:
     return render_template(
-        "vmm/instance.html",
-        instance=seen(id_),
-        zone=dns.apex(settings()),
-        console=vmm.console_tail(id_, 60),
+        "vmm/instance.html", charts=CHARTS, zone=dns.apex(settings()), **shown(id_)
     )
 
 
-@blueprint.get("/vmm/<id_>/console")
-@requires("account")
-def console_part(id_: str) -> Any:
-    seen(id_)
-    return render_template("vmm/console.html", console=vmm.console_tail(id_, 60))
+@live.view("instance", seen)
+def update(id_: str) -> Update:
+    now = shown(id_)
+    fragments = {
+        part: render_template(f"vmm/{part}.html", **now)
+        for part in ("answer", "console")
+    }
+    return Update(fragments, live.points(now["latest"], id_))
+
+
+def shown(id_: str) -> dict[str, Any]:
+    """What changes on an instance's page."""
+    return {
+        "instance": seen(id_),
+        "console": vmm.console_tail(id_, 60),
+        "latest": metrics.latest(clock.now()),
+    }
 
 
 @blueprint.post("/vmm/<id_>/<any(start,stop,reboot,delete):verb>")

@@ -91,5 +91,6 @@ SERVICE = Service(
     section="vmm",
     depends=("form-state", "formnet"),
     summary="Runs instances under libvirt and keeps them as they should be.",
+    measures="appliance.vmm.measures",
     pages=(Page("/vmm/", "Instances", rank=30, count=lambda: state.count("instance")),),
 )

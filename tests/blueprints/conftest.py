@@ -96,6 +96,6 @@ def operator(ada: Person) -> accounts.Account:
 
 
 @pytest.fixture
-def browser(ada: Person) -> FlaskClient:
+def logged_in(ada: Person) -> FlaskClient:
     """The operator's, logged in."""
     return ada.browser

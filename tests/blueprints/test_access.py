@@ -106,12 +106,18 @@ def of(app: Flask, room: str, id_: str) -> Iterator[tuple[str, str]]:
                 yield method, path[1]
 
 
+def followed(view: str, id_: str) -> Iterator[tuple[str, str]]:
+    """Where a page about one thing is kept up to date."""
+    for end in ("events", "parts"):
+        yield "GET", f"/live/{end}?view={view}&of={id_}"
+
+
 def test_another_developers_instance_is_out_of_reach(
     app: Flask, cy: Person, instance: str
 ) -> None:
     headers = {"X-CSRF-Token": cy.csrf}
-    found = list(of(app, "vmm", instance))
-    assert len(found) >= 7
+    found = [*of(app, "vmm", instance), *followed("instance", instance)]
+    assert len(found) >= 8
     for method, path in found:
         answer = cy.browser.open(path, method=method, headers=headers)
         assert answer.status_code == 403, f"{method} {path}"
@@ -119,14 +125,19 @@ def test_another_developers_instance_is_out_of_reach(
     assert cy.browser.get("/api/v1/vmm/instances").get_json() == {"instances": []}
     assert "10.42.0.2" not in cy.browser.get("/vmm/").text
     assert "10.42.0.2" not in cy.browser.get("/").text
+    for view in ("dashboard", "instances"):
+        parts = cy.browser.get(f"/live/parts?view={view}").get_json()["fragments"]
+        assert "10.42.0.2" not in str(parts)
+    measured = cy.browser.get(f"/api/v1/admin/metrics?subject={instance}&metric=cpu")
+    assert measured.status_code == 403
 
 
 def test_another_developers_operation_is_out_of_reach(
     app: Flask, cy: Person, operation: str
 ) -> None:
     headers = {"X-CSRF-Token": cy.csrf}
-    found = list(of(app, "operations", operation))
-    assert len(found) >= 7
+    found = [*of(app, "operations", operation), *followed("operation", operation)]
+    assert len(found) >= 8
     for method, path in found:
         answer = cy.browser.open(path, method=method, headers=headers)
         assert answer.status_code == 403, f"{method} {path}"

@@ -19,6 +19,7 @@ from appliance.metrics import store
 URL = "/api/v1/admin/metrics"
 INSTANCE = {
     "agent": "ada/echo",
+    "owner_name": "ada",
     "name": "echo",
     "version": "0.1.0",
     "state": "healthy",
@@ -39,37 +40,37 @@ def measured(**values: float) -> None:
     store.write(clock.now(), found | {("i1", "cpu"): 50.0, ("i1", "memory"): 1e6})
 
 
-def test_points_come_with_unit_and_step(browser: FlaskClient) -> None:
+def test_points_come_with_unit_and_step(logged_in: FlaskClient) -> None:
     measured(cpu=25.0)
-    answer = browser.get(f"{URL}?subject=node&metric=cpu").get_json()
+    answer = logged_in.get(f"{URL}?subject=node&metric=cpu").get_json()
     assert (answer["unit"], answer["step"]) == ("percent", 10)
     ((time, value),) = answer["points"]
     assert value == 25.0
     assert abs(time - clock.now()) < 60
 
 
-def test_a_span_may_be_written_both_ways(browser: FlaskClient) -> None:
+def test_a_span_may_be_written_both_ways(logged_in: FlaskClient) -> None:
     store.write(1_790_000_000, {("node", "cpu"): 1.0})
     for span in (
         "from=1789999990&to=1790000010",
         "from=2026-09-21T14:13:10Z&to=2026-09-21T16:13:30%2B02:00",
     ):
-        answer = browser.get(f"{URL}?metric=cpu&{span}")
+        answer = logged_in.get(f"{URL}?metric=cpu&{span}")
         assert answer.status_code == 200, answer.text
 
 
-def test_without_a_metric_the_last_of_each_is_given(browser: FlaskClient) -> None:
+def test_without_a_metric_the_last_of_each_is_given(logged_in: FlaskClient) -> None:
     measured(cpu=25.0, memory=7.0)
-    found = browser.get(URL).get_json()["metrics"]
+    found = logged_in.get(URL).get_json()["metrics"]
     assert {name: item["value"] for name, item in found.items()} == {
         "cpu": 25.0,
         "memory": 7.0,
     }
 
 
-def test_what_was_not_measured_is_absent_not_zero(browser: FlaskClient) -> None:
-    assert browser.get(URL).get_json()["metrics"] == {}
-    assert browser.get(f"{URL}?metric=net_in").get_json()["points"] == []
+def test_what_was_not_measured_is_absent_not_zero(logged_in: FlaskClient) -> None:
+    assert logged_in.get(URL).get_json()["metrics"] == {}
+    assert logged_in.get(f"{URL}?metric=net_in").get_json()["points"] == []
 
 
 @pytest.mark.parametrize(
@@ -86,25 +87,25 @@ def test_what_was_not_measured_is_absent_not_zero(browser: FlaskClient) -> None:
     ],
 )
 def test_bad_questions_get_a_sentence(
-    browser: FlaskClient, query: str, status: int, words: str
+    logged_in: FlaskClient, query: str, status: int, words: str
 ) -> None:
-    answer = browser.get(f"{URL}?{query}")
+    answer = logged_in.get(f"{URL}?{query}")
     assert answer.status_code == status
     assert words in answer.get_json()["detail"]
 
 
-def scrape(browser: FlaskClient, accept: str = "") -> str:
-    answer = browser.get("/metrics", headers={"Accept": accept})
+def scrape(logged_in: FlaskClient, accept: str = "") -> str:
+    answer = logged_in.get("/metrics", headers={"Accept": accept})
     assert answer.status_code == 200
     return answer.text
 
 
 def test_the_exposition_has_node_instances_services_and_work(
-    browser: FlaskClient,
+    logged_in: FlaskClient,
 ) -> None:
     state.put("instance", "i1", INSTANCE)
     measured(memory=5e9, tasks=3.0)
-    families = {f.name: f for f in text_string_to_metric_families(scrape(browser))}
+    families = {f.name: f for f in text_string_to_metric_families(scrape(logged_in))}
     assert families["formation_node_memory_used_bytes"].samples[0].value == 5e9
     (cpu,) = families["formation_instance_cpu_usage_ratio"].samples
     assert (cpu.labels, cpu.value) == ({"instance": "i1", "agent": "ada/echo"}, 0.5)
@@ -115,10 +116,10 @@ def test_the_exposition_has_node_instances_services_and_work(
     assert "formation_instance_network_receive_bytes_per_second" not in families
 
 
-def test_names_follow_the_conventions(browser: FlaskClient) -> None:
+def test_names_follow_the_conventions(logged_in: FlaskClient) -> None:
     state.put("instance", "i1", INSTANCE)
     measured(cpu=1.0, memory=1.0, memory_promised=1.0, tasks=1.0, tasks_failed=0.0)
-    for family in text_string_to_metric_families(scrape(browser)):
+    for family in text_string_to_metric_families(scrape(logged_in)):
         assert re.fullmatch(r"formation_[a-z_]+", family.name), family.name
         assert re.search(f"({UNITS})$", family.name), family.name
         assert family.documentation
@@ -126,13 +127,13 @@ def test_names_follow_the_conventions(browser: FlaskClient) -> None:
         assert counts == (family.type == "counter")
 
 
-def test_openmetrics_is_spoken_where_it_is_asked_for(browser: FlaskClient) -> None:
-    text = scrape(browser, "application/openmetrics-text; version=1.0.0")
+def test_openmetrics_is_spoken_where_it_is_asked_for(logged_in: FlaskClient) -> None:
+    text = scrape(logged_in, "application/openmetrics-text; version=1.0.0")
     assert text.endswith("# EOF\n")
     assert [f.name for f in openmetrics(text)]
 
 
-def test_only_operators_and_auditors_scrape(app: Flask, browser: FlaskClient) -> None:
+def test_only_operators_and_auditors_scrape(app: Flask, logged_in: FlaskClient) -> None:
     anyone = app.test_client()
     assert anyone.get("/metrics").status_code == 401
     hashed = accounts.hash_password("a long enough one")

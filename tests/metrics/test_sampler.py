@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import psutil
 import pytest
 
@@ -9,6 +11,7 @@ from appliance import clock, metrics
 from appliance.config import Settings
 from appliance.metrics import node
 from appliance.metrics.sampler import Sampler
+from appliance.service import services
 from appliance.state.server import StateServer
 
 
@@ -67,3 +70,10 @@ def test_only_what_leads_out_counts_as_network(
 def test_busy_time_only_grows() -> None:
     before = node.busy_percent()
     assert node.busy_percent() >= before
+
+
+def test_instances_and_tasks_are_measured_by_their_services() -> None:
+    declared = {name: one.measures for name, one in services().items() if one.measures}
+    assert {"vmm-service", "marketplace"} <= set(declared)
+    for module in declared.values():
+        assert callable(import_module(module).read)

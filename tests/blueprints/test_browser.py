@@ -1,0 +1,185 @@
+"""The pages in a real browser: nothing missing, nothing broken, kept up to date."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from werkzeug.serving import make_server
+
+from appliance import clock, events, identity, operations, state
+from appliance.config import Settings
+from appliance.metrics import store
+from appliance.service import services
+from blueprints import live
+from tests.blueprints.test_metrics import INSTANCE
+
+pytestmark = pytest.mark.browser
+WIDTHS = (1280, 390)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def address(app: Flask) -> Iterator[str]:
+    live.broadcast.cache_clear()
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@dataclass
+class Tab:
+    """A page that remembers what went wrong in it."""
+
+    page: Page
+    troubles: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        def said(message: Any) -> None:
+            if message.type in ("error", "warning"):
+                self.troubles.append(message.text)
+
+        def failed(request: Any) -> None:
+            if request.failure != "net::ERR_ABORTED":  # the page was left meanwhile
+                self.troubles.append(f"{request.url}: {request.failure}")
+
+        def answered(response: Any) -> None:
+            if response.status >= 400:
+                self.troubles.append(f"{response.url}: {response.status}")
+
+        self.page.on("console", said)
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("requestfailed", failed)
+        self.page.on("response", answered)
+
+    def visit(self, path: str) -> None:
+        """Open a page; again when an interface came or went on this machine just
+        then, which makes Chromium drop its connections."""
+        for _ in range(5):
+            self.troubles.clear()
+            self.page.goto(path, wait_until="load")
+            if self.page.locator(".chart").count():
+                expect(self.page.locator(".chart > *").first).to_be_visible()
+            if not any("ERR_NETWORK_CHANGED" in one for one in self.troubles):
+                return
+
+
+@pytest.fixture
+def tab(
+    chromium: Browser, address: str, logged_in: FlaskClient, node: str
+) -> Iterator[Tab]:
+    cookie = logged_in.get_cookie("formation")
+    assert cookie is not None
+    context = chromium.new_context(base_url=address)
+    context.add_cookies([{"name": "formation", "value": cookie.value, "url": address}])
+    made = Tab(context.new_page())
+    made.watch()
+    yield made
+    context.close()
+
+
+@pytest.fixture
+def node(settings: Settings, logged_in: FlaskClient) -> str:
+    """A node with an agent that runs, measurements and an operation at work."""
+    id_ = identity.node_id(settings) or ""
+    state.put("node", id_, {"name": "cellar", "region": "eu", "cidr": "10.42.0.0/16"})
+    agent = {"name": "echo", "owner_name": "ada", "description": "", "latest": "1"}
+    state.put("agent", "ada/echo", agent)
+    body = INSTANCE | {"port": 8000, "disk_gib": 4, "image": "ab", "deployment": "d"}
+    state.put("instance", "i1", body)
+    events.happened("The node was set up", service="admin")
+    now = clock.now()
+    for ago in range(600, 0, -10):
+        values = {("node", "cpu"): 20.0, ("node", "memory"): 4e9, ("i1", "cpu"): 5.0}
+        store.write(now - ago, values)
+    return operations.submit(
+        "stop", title="Deploying echo", subject="i1", params={}, account="1"
+    )
+
+
+def main_pages(operation: str) -> list[str]:
+    declared = [page.path for one in services().values() for page in one.pages]
+    return [*declared, "/more", "/vmm/i1", f"/operations/{operation}"]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_page_misses_a_file_breaks_or_scrolls_sideways(
+    tab: Tab, node: str, width: int
+) -> None:
+    tab.page.set_viewport_size({"width": width, "height": 844})
+    for path in main_pages(node):
+        tab.visit(path)
+        expect(tab.page.locator("h1").first).to_be_visible()
+        wide = "document.documentElement.scrollWidth > innerWidth"
+        assert not tab.page.evaluate(wide), f"{path} is wider than {width}"
+        assert tab.troubles == [], path
+
+
+def test_the_dashboard_follows_what_happens(tab: Tab) -> None:
+    tab.visit("/")
+    expect(tab.page.locator("h1")).to_have_text("The instance is healthy")
+    state.change("instance", "i1", state="unhealthy", reason="it hangs")
+    expect(tab.page.locator("h1")).to_have_text("0 of 1 instance is healthy")
+    expect(tab.page.locator("#answer")).to_contain_text("echo is unhealthy: it hangs.")
+    store.write(clock.now(), {("node", "cpu"): 77.0})
+    expect(tab.page.locator("#figure-cpu b")).to_have_text("77 %")
+    chart = tab.page.locator('.chart[data-metrics="cpu"]')
+    expect(chart.locator("canvas")).to_be_visible()
+    expect(chart).to_have_attribute(
+        "aria-label", "CPU: now 77 %, in the last hour between 20 % and 77 %"
+    )
+    assert tab.troubles == []
+
+
+def test_where_streams_fail_the_page_asks(tab: Tab) -> None:
+    tab.page.route("**/live/events*", lambda route: route.fulfill(status=503))
+    tab.visit("/")
+    state.change("instance", "i1", state="unhealthy", reason="it hangs")
+    expect(tab.page.locator("h1")).to_have_text(
+        "0 of 1 instance is healthy", timeout=10_000
+    )
+
+
+def test_an_operation_can_be_canceled_from_a_part_that_was_swapped_in(
+    tab: Tab, node: str
+) -> None:
+    tab.visit("/")
+    expect(tab.page.locator("#running")).to_contain_text("Deploying echo")
+    operations.Operation.update(title="Deploying echo 2").execute()
+    expect(tab.page.locator("#running")).to_contain_text("Deploying echo 2")
+    tab.page.click("text=Cancel")
+    tab.page.wait_for_url(f"**/operations/{node}")
+    assert operations.get(node).cancel == 1
+    assert tab.troubles == []
+
+
+def test_who_logged_out_elsewhere_is_led_to_the_log_in(
+    tab: Tab, logged_in: FlaskClient
+) -> None:
+    from appliance.admin import sessions
+
+    tab.visit("/")
+    expect(tab.page.locator("h1")).to_have_text("The instance is healthy")
+    sessions.Session.delete().execute()
+    state.change("instance", "i1", state="unhealthy", reason="it hangs")
+    expect(tab.page.locator("h1")).to_have_text("Log in to this node")
