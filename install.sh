@@ -3,9 +3,10 @@
 PACKAGES="python3 python3-venv python3-dev gcc pkg-config libvirt-dev
  libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils mmdebstrap
  supervisor caddy nftables iproute2 e2fsprogs busybox-static cpio xz-utils
- ca-certificates libcrypt1"
+ ca-certificates libcrypt1 util-linux passwd"
 TEST_PACKAGES="chromium bind9-dnsutils curl"
 NEEDED_GB=4
+PREFIX=${FORMATION_PREFIX:-/opt/formation}
 APT_WAIT_S=600
 
 fail() {
@@ -20,7 +21,7 @@ check_machine() {
   [ "$(uname -m)" = x86_64 ] || fail "only amd64 machines are known to work"
   local folder=${FORMATION_DATA_DIR:-/var/lib/formation} free
   while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
-  [ -x .venv/bin/form ] && [ -d "${FORMATION_DATA_DIR:-/var/lib/formation}/base" ] \
+  [ -x "$PREFIX/bin/form" ] && [ -d "${FORMATION_DATA_DIR:-/var/lib/formation}/base" ] \
     && return 0
   for place in . /usr "$folder"; do
     free=$(df --output=avail -B1000000 "$place" | tail -1 | tr -d ' ')
@@ -88,18 +89,53 @@ services_may_start() {
   return 0
 }
 
-install_environment() {
-  local stamp
-  stamp=$(/usr/bin/python3 -V | cat - pyproject.toml requirements.lock | sha256sum)
-  [ "$(cat .venv/stamp 2>/dev/null)" = "$stamp" ] && return 0
-  echo "Making the Python environment"
+# make_environment FOLDER LOCK [OPTION…]: a Python environment with what the lock file
+# pins; the options are pip's, for the project itself.
+make_environment() {
+  local folder=$1 lock=$2 stamp
+  stamp=$(/usr/bin/python3 -V | cat - pyproject.toml requirements*.lock | sha256sum)
+  [ "$(cat "$folder/stamp" 2>/dev/null)" = "$stamp" ] && return 0
+  echo "Making the Python environment in $folder"
   # One that was left half-made, or made by another Python, is of no use.
-  /usr/bin/python3 -m venv --clear .venv
-  local pip=".venv/bin/python -m pip -q --disable-pip-version-check"
-  { $pip install -r requirements.lock && $pip install --no-deps -e .; } \
+  mkdir -p "$(dirname "$folder")"
+  /usr/bin/python3 -m venv --clear "$folder"
+  pip_install "$folder" -r "$lock"
+  [ $# -lt 3 ] || pip_install "$folder" "${@:3}"
+  echo "$stamp" > "$folder/stamp"
+}
+
+pip_install() {
+  "$1/bin/python" -m pip -q --disable-pip-version-check install "${@:2}" \
     || fail "pip cannot install the Python packages (above is why):" \
       "is there network? then run $0 again"
-  echo "$stamp" > .venv/stamp
+}
+
+# For work on the project: this checkout, with the tools of its tests.
+install_environment() {
+  make_environment .venv requirements-dev.lock --no-deps -e .
+}
+
+# For a node: a copy of this checkout where the node's own users can read it.
+install_node() {
+  local parts="appliance blueprints jobs templates image" code
+  [ ! -d systemd ] || parts="$parts systemd"
+  make_environment "$PREFIX" requirements.lock
+  # shellcheck disable=SC2086
+  code=$(find $parts pyproject.toml -type f ! -name '*.pyc' -print0 | sort -z \
+    | xargs -0 sha256sum | sha256sum)
+  [ "$(cat "$PREFIX/code" 2>/dev/null)" = "$code" ] && return 0
+  ! serves || fail "a node runs from $PREFIX: stop it (Ctrl-C), then run $0 again"
+  echo "Installing Formation in $PREFIX"
+  rm -rf build "$PREFIX/code"  # what an earlier build left would be packed too
+  pip_install "$PREFIX" --no-deps --force-reinstall .
+  rm -rf build
+  "$PREFIX/bin/python" -m compileall -q "$PREFIX"/lib/python3*/site-packages || true
+  echo "$code" > "$PREFIX/code"
+}
+
+# Whether a process of this installation is at work.
+serves() {
+  grep -qsz "^$PREFIX/bin/python" /proc/[0-9]*/cmdline
 }
 
 check_machine

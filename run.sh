@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 . ./install.sh
 install_packages
-install_environment
-form=.venv/bin/form
+install_node
+form=$PREFIX/bin/form
+[ "$PREFIX" != /opt/formation ] || ln -sfn "$form" /usr/local/bin/form
 "$form" pack base
 exec "$form" serve

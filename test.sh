@@ -7,6 +7,8 @@ cd "$(dirname "$0")"
 # shellcheck disable=SC2086
 install_packages $TEST_PACKAGES
 install_environment
+export FORMATION_TEST_PREFIX=${FORMATION_TEST_PREFIX:-/opt/formation-test}
+PREFIX=$FORMATION_TEST_PREFIX install_node
 bin=.venv/bin
 $bin/ruff check .
 $bin/ruff format --check .

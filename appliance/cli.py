@@ -30,12 +30,14 @@ def serve() -> None:
     from appliance import identity
     from appliance.admin import phrase, setup
     from appliance.admin.caddy import ensure_certificate, fingerprint
+    from appliance.admin.serve import must_be_root
     from appliance.admin.serve import serve as run
     from appliance.admin.serving import must_be_free
     from appliance.config import settings
     from appliance.layout import prepare
 
     config = settings()
+    must_be_root()
     must_be_free(config)
     prepare(config)
     if said := phrase.adopt(config, os.environ):

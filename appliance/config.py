@@ -286,6 +286,12 @@ def load() -> Settings:
         raise Problem(
             "settings-invalid", f"{config_file()} or environment: " + "; ".join(lines)
         ) from None
+    except OSError as error:
+        raise Problem(
+            "settings-unreadable",
+            f"{config_file()}: {error.strerror}. The node's own users read it: "
+            "chmod 644, and its folder 755.",
+        ) from None
     except ValueError as error:
         raise Problem(
             "settings-invalid",

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def open_database(
         },
         timeout=BUSY_TIMEOUT_S,
     )
+    _belong_to_folder(path)
     database.connect(reuse_if_open=True)
     migrate(database, migrations, path)
 
@@ -65,6 +67,14 @@ def jot(change: Update) -> None:
     database is locked or its disk full."""
     with contextlib.suppress(OperationalError):
         change.execute()
+
+
+def _belong_to_folder(path: Path) -> None:
+    """A file that root makes in another user's folder is that user's."""
+    path.touch(mode=0o640)
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        os.chown(path, folder.st_uid, folder.st_gid)
 
 
 def migrate(database: SqliteDatabase, migrations: Sequence[str], path: Path) -> None:

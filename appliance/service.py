@@ -59,12 +59,16 @@ class Served:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Outcome of a check; `cure` says what to do when it is not `ok`."""
+    """Outcome of a check; `cure` says what to do when it is not `ok`.
+
+    `pending`: the answer comes soon, ask again.
+    """
 
     ok: bool
     text: str
     cure: str = ""
     warning: bool = False
+    pending: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def by_segment(segment: str) -> Service | None:
 
 
 def chosen_file(settings: Settings) -> Path:
-    return settings.data_dir / "services.json"
+    return settings.data_dir / "services" / "chosen.json"
 
 
 def chosen(settings: Settings) -> frozenset[str] | None:

@@ -26,7 +26,7 @@ ended = threading.Event()
 
 
 def process() -> str:
-    """`web` or `gateway`; gunicorn's `--env` comes after this module was read."""
+    """`web` or `gateway`."""
     return os.environ.get("FORMATION_PROCESS", "web")
 
 

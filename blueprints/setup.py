@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import compare_digest
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -27,7 +28,9 @@ def gone() -> None:
 
 def has_claimed() -> bool:
     path = settings().data_dir / "node" / "claim"
-    return path.exists() and request.cookies.get(CLAIMED) == path.read_text()
+    return path.exists() and compare_digest(
+        request.cookies.get(CLAIMED, "").encode(), path.read_bytes()
+    )
 
 
 def verdicts() -> list[tuple[Check, Verdict]]:
@@ -36,15 +39,13 @@ def verdicts() -> list[tuple[Check, Verdict]]:
 
 def page(step: str, errors: dict[str, str] | None = None, status: int = 200) -> Any:
     return render_template(
-        "setup/step.html",
+        f"setup/{step}.html",
         step=step,
         steps=setup.STEPS,
         errors=errors or {},
         form=request.form or setup.saved().get(step, {}),
         proposed=setup.node_defaults(settings()),
-        checks=[(c, c.run(settings())) for c in all_checks()]
-        if step == "checks"
-        else [],
+        checks=verdicts() if step == "checks" else [],
         services=services().values(),
     ), status
 
@@ -65,11 +66,22 @@ def show(step: str) -> Any:
     return page(step)
 
 
+@blueprint.get("/checks/verdicts")
+@public
+def verdicts_part() -> Any:
+    """The checks again, while one of them is still at work."""
+    if not has_claimed():
+        raise Problem("claim-needed", "Enter the claim code first.", status=403)
+    return render_template("setup/verdicts.html", checks=verdicts())
+
+
 @blueprint.post("/<step>")
 @public
 def answer(step: str) -> Any:
     if step != "claim" and not has_claimed():
         raise Problem("claim-needed", "Enter the claim code first.", status=403)
+    if step not in ANSWERS:
+        raise Problem("not-found", f"There is no step {step!r}.", status=404)
     try:
         return ANSWERS[step]()
     except Invalid as problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,6 +62,11 @@ def measured(point: Any, words: str) -> str:
     return FILTERS[words](point.value) if point else "–"
 
 
+def combine(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """`first` with what `second` has, where that is not empty."""
+    return {**first, **{key: value for key, value in second.items() if value}}
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "ago": ago,
     "exact": exact,
@@ -73,4 +78,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "measured": measured,
     "rfc3339": clock.rfc3339,
     "from_json": json.loads,
+    "combine": combine,
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from appliance import identity, pack, schema, wake
+import threading
+
+from appliance import identity, pack, schema, vmm, wake
 from appliance.admin.rights import authorise
 from appliance.config import Settings, settings
 from appliance.host import Host
@@ -25,6 +27,7 @@ def main() -> None:
     schema.open_all(config)
     host = Host(config, "jobs")
     opened(host, lambda: identity.sealing_key(config))
+    threading.Thread(target=vmm.accelerator, args=(config,), daemon=True).start()
     runner = new_runner(config)
     runner.recover()
     scheduler = timetable(config)

@@ -46,7 +46,7 @@ def ensure_certificate(settings: Settings) -> None:
         )
         .sign(key, hashes.SHA256())
     )
-    key_file.touch(mode=0o600)
+    key_file.touch(mode=0o640)
     key_file.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -70,7 +70,7 @@ def caddyfile(settings: Settings) -> str:
     cert, key = certificate_files(settings)
     http = settings.http
     return f"""{{
-    admin unix/{run}/caddy.sock
+    admin unix/{run}/caddy/admin.sock
     auto_https off
     storage file_system {settings.data_dir}/caddy
 }}

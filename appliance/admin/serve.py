@@ -8,65 +8,20 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.admin.caddy import caddyfile, ensure_certificate
+from appliance.admin.programs import Program, programs
+from appliance.admin.users import ensure_users, must_be_readable
 from appliance.config import Settings
-from appliance.layout import prepare
+from appliance.layout import assign, prepare
 from appliance.problems import Problem
-
-THREADS = {"web": 32, "gateway": 256}
-"""A request that waits for a task holds a thread (`market.calls`)."""
-
-
-@dataclass(frozen=True)
-class Program:
-    """One supervised process; a lower priority starts earlier, stops later."""
-
-    name: str
-    command: tuple[str, ...]
-    priority: int
-    stop_wait_s: int = 10
-
-
-def gunicorn(settings: Settings, process: str, sockets: tuple[str, ...]) -> Program:
-    binds = [f"--bind=unix:{settings.run_dir / name}" for name in sockets]
-    command = (
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "--config=python:blueprints.gunicorn",
-        f"--env=FORMATION_PROCESS={process}",
-        f"--threads={THREADS[process]}",
-        *binds,
-        "blueprints.wsgi:app",
-    )
-    return Program(process, command, 30)
-
-
-def programs(settings: Settings, caddy: Path) -> tuple[Program, ...]:
-    """What runs, engines first."""
-    python = sys.executable
-    ours = (
-        Program("state", (python, "-m", "appliance.state"), 20),
-        Program("jobs", (python, "-m", "jobs"), 25, stop_wait_s=60),
-        Program("dns", (python, "-m", "appliance.dns"), 30),
-        gunicorn(settings, "web", ("web.sock", "cli.sock")),
-        gunicorn(settings, "gateway", ("gateway.sock",)),
-        Program(
-            "caddy", ("caddy", "run", "--config", str(caddy), "--adapter=caddyfile"), 40
-        ),
-    )
-    if Path("/run/systemd/system").exists():
-        return ours
-    libvirt = Program("libvirtd", (python, "-m", "appliance.vmm.engine"), 10, 20)
-    return (libvirt, *ours)
 
 
 def supervisor_conf(settings: Settings, items: tuple[Program, ...]) -> str:
     """The configuration file of supervisord(8)."""
     run, log = settings.run_dir, settings.log_dir
+    launch = f"{sys.executable} -m appliance.admin.launch"
     parts = [
         "[supervisord]",
         "nodaemon=true",
@@ -89,7 +44,7 @@ def supervisor_conf(settings: Settings, items: tuple[Program, ...]) -> str:
     for item in items:
         parts += [
             f"[program:{item.name}]",
-            f"command={' '.join(item.command)}",
+            f"command={launch} {item.name}",
             f"priority={item.priority}",
             f"stopwaitsecs={item.stop_wait_s}",
             "autorestart=true",
@@ -103,21 +58,28 @@ def supervisor_conf(settings: Settings, items: tuple[Program, ...]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def serve(settings: Settings) -> None:
-    """Write the configurations and become supervisord."""
+def must_be_root() -> None:
     if os.geteuid() != 0:
         raise Problem("root-needed", "form serve needs root: sudo form serve.")
+
+
+def serve(settings: Settings) -> None:
+    """Write the configurations and become supervisord."""
+    must_be_root()
     supervisord = shutil.which("supervisord", path="/usr/bin:/bin:/usr/local/bin")
     if supervisord is None:
         raise Problem(
             "supervisor-missing",
             "supervisord is not installed: apt install supervisor.",
         )
+    must_be_readable(Path(sys.executable).parent)
+    must_be_readable(Path(__file__))
     prepare(settings)
     ensure_certificate(settings)
-    caddy = settings.run_dir / "Caddyfile"
-    caddy.write_text(caddyfile(settings))
+    ensure_users(settings)
+    assign(settings)
+    (settings.run_dir / "Caddyfile").write_text(caddyfile(settings))
     file = settings.run_dir / "supervisord.conf"
-    file.write_text(supervisor_conf(settings, programs(settings, caddy)))
+    file.write_text(supervisor_conf(settings, programs(settings)))
     sys.stdout.flush()
     os.execv(supervisord, [supervisord, "-n", "-c", str(file)])  # noqa: S606

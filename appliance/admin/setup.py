@@ -58,7 +58,7 @@ def new_claim(settings: Settings) -> str:
     """A fresh claim code, kept where only our processes can read it."""
     code = "-".join(secrets.token_hex(2) for _ in range(3))
     path = settings.data_dir / "node" / "claim"
-    path.touch(mode=0o640)
+    path.touch(mode=0o600)
     path.write_text(code)
     return code
 

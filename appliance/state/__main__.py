@@ -6,7 +6,7 @@ import os
 import pwd
 import threading
 
-from appliance import wake
+from appliance import sockets, wake
 from appliance.config import Settings, settings
 from appliance.host import Host
 from appliance.identity import fingerprint, raw_public, signing_key
@@ -37,7 +37,7 @@ def web_uid() -> int | None:
 def main() -> None:
     config = settings()
     set_up_logging(config)
-    os.umask(0o022)
+    os.umask(0o027)  # records are for the folder's group, keys for nobody
 
     def written(kind: str) -> None:
         for process in ("dns", "jobs", "gateway"):
@@ -45,7 +45,8 @@ def main() -> None:
 
     host = Host(config, "state")
     store = opened(host, lambda: open_store(config))
-    server = StateServer(config.run_dir / "state.sock", store, web_uid(), written)
+    path, passed = config.run_dir / "state.sock", sockets.inherited()
+    server = StateServer(path, store, web_uid(), written, passed[0] if passed else None)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     run_rounds(host, wake.Waiter(config.run_dir, "state"))
     server.shutdown()

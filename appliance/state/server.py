@@ -99,7 +99,10 @@ class _Handler(socketserver.BaseRequestHandler):
 
 
 class StateServer(socketserver.ThreadingUnixStreamServer):
-    """Serves one store; `written` is called with each kind that changed."""
+    """Serves one store; `written` is called with each kind that changed.
+
+    `passed` is a socket that listens already; else one is made at `path`.
+    """
 
     daemon_threads = True
     request_queue_size = 128  # connections that wait; more get EAGAIN at once
@@ -110,10 +113,16 @@ class StateServer(socketserver.ThreadingUnixStreamServer):
         store: Store,
         web_uid: int | None,
         written: Callable[[str], None],
+        passed: socket.socket | None = None,
     ) -> None:
-        path.unlink(missing_ok=True)
-        super().__init__(str(path), _Handler)
-        path.chmod(0o666)  # who may write is decided by uid, not by the mode
+        if passed is None:
+            path.unlink(missing_ok=True)
+        super().__init__(str(path), _Handler, bind_and_activate=passed is None)
+        if passed is None:
+            path.chmod(0o666)  # who may write is decided by uid, not by the mode
+        else:
+            self.socket.close()
+            self.socket = passed
         self._store = store
         self._web_uid = web_uid
         self._written = written

@@ -71,7 +71,10 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.database = SqliteDatabase(
-            str(path), pragmas={"busy_timeout": 5000}, timeout=5
+            f"{path.absolute().as_uri()}?mode=ro",
+            pragmas={"busy_timeout": 5000},
+            timeout=5,
+            uri=True,
         )
 
     def find(self, kind: str, id_: str, *, deleted: bool = False) -> Record | None:

@@ -14,7 +14,7 @@ from appliance.vmm.instances import (
     shutdown,
 )
 from appliance.vmm.leftovers import backing_images, sweep
-from appliance.vmm.probe import accelerator
+from appliance.vmm.probe import accelerator, known_accelerator
 from appliance.vmm.room import check_capacity
 from appliance.vmm.volumes import (
     Volume,
@@ -40,6 +40,7 @@ __all__ = [
     "folder",
     "forget",
     "kernel_arguments",
+    "known_accelerator",
     "probe_health",
     "shutdown",
     "sweep",

@@ -5,6 +5,8 @@ Every function may be called again after a crash and then finishes the work.
 
 from __future__ import annotations
 
+import contextlib
+import grp
 import json
 import os
 import shutil
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from appliance import state
 from appliance.config import settings
+from appliance.layout import WEB
 from appliance.problems import DiskFull, Problem
 from appliance.vmm.domain import InstanceSpec, domain_xml
 from appliance.vmm.seed import write_seed
@@ -38,12 +41,15 @@ def create(spec: InstanceSpec) -> None:
 def write_disks(spec: InstanceSpec) -> None:
     """Overlay, volumes and seed; raises DiskFull."""
     spec.folder.mkdir(parents=True, exist_ok=True)
+    spec.folder.chmod(0o711)
+    share_console(spec.folder / "console.log")
     disk = spec.folder / "disk.qcow2"
     if not disk.exists():
         draft = spec.folder / "disk.new"
         _qemu_img("create", "-q", "-f", "qcow2", "-b", str(spec.image), "-F", "qcow2")(
             str(draft), f"{spec.disk_gib}G"
         )
+        draft.chmod(0o600)
         draft.rename(disk)
     for _, path in spec.volumes:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,9 +119,25 @@ def kernel_arguments(base: Path) -> str:
     return str(json.loads((base / "manifest.json").read_text())["cmdline"])
 
 
-def trim_console(instance: str) -> None:
-    """Bound the console's log: QEMU appends, so a copy may be cut under it."""
+def share_console(log: Path) -> None:
+    """Pages show the console: its log is for the user of formation-web too."""
+    log.touch(mode=0o640)
+    with contextlib.suppress(KeyError):  # no such user where no node was installed
+        group = grp.getgrnam(WEB).gr_gid
+        if log.stat().st_gid != group:
+            os.chown(log, -1, group)
+            log.chmod(0o640)
+
+
+def tend_console(instance: str) -> None:
+    """Bound the console's log, and keep it readable where its file is a new one.
+
+    QEMU appends, so a copy may be cut under it.
+    """
     log = folder(instance) / "console.log"
+    if not log.parent.exists():
+        return
+    share_console(log)
     try:
         if log.stat().st_size > CONSOLE_BYTES:
             shutil.copyfile(log, log.with_suffix(".old"))

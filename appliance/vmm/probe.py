@@ -6,6 +6,7 @@ import json
 import os
 import select
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -16,17 +17,41 @@ PROBE_S = 8.0
 MARK = b"formation: kernel up"
 
 
-def accelerator(settings: Settings) -> str:
-    """`kvm` or `tcg`, by the setting or by a boot that is remembered."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_probing = threading.Lock()
+
+
+def note(settings: Settings) -> Path:
+    return settings.data_dir / "vmm" / "accelerator.json"
+
+
+def known_accelerator(settings: Settings) -> str | None:
+    """`kvm` or `tcg`, by the setting or by this boot's probe; None until it ended."""
     if settings.vmm.accelerator != "probe":
         return settings.vmm.accelerator
-    note = settings.data_dir / "vmm" / "accelerator.json"
     try:
-        return str(json.loads(note.read_text())["accelerator"])
-    except (OSError, ValueError, KeyError):
-        verdict = "kvm" if boots_under_kvm(settings.base_dir / "debian-13") else "tcg"
-        write_json(note, {"accelerator": verdict})
+        found = json.loads(note(settings).read_text())
+        return str(found["accelerator"]) if found["boot"] == this_boot() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def accelerator(settings: Settings) -> str:
+    """The same, with a probe where there was none since the machine started."""
+    with _probing:
+        known = known_accelerator(settings)
+        if known is not None:
+            return known
+        base = settings.base_dir / "debian-13"
+        verdict = "kvm" if boots_under_kvm(base) else "tcg"
+        if base.exists():  # without a guest to boot nothing was learned
+            write_json(note(settings), {"accelerator": verdict, "boot": this_boot()})
         return verdict
+
+
+def this_boot() -> str:
+    """Changes when the machine restarts, as when its firmware was set anew."""
+    return BOOT_ID.read_text().strip()
 
 
 def boots_under_kvm(base: Path) -> bool:

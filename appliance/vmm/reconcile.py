@@ -88,7 +88,7 @@ class Reconciler:
 
     def _act(self, action: Action, record: state.Record) -> None:
         instance, body = record.id, record.body
-        instances.trim_console(instance)
+        instances.tend_console(instance)
         backoff = self._backoffs.setdefault(instance, Backoff())
         if action == "start":
             self._start(instance, body, backoff)

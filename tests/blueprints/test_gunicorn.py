@@ -1,4 +1,4 @@
-"""The gateway as `form serve` starts it: a real gunicorn, without machines."""
+"""The gateway as `launch` starts it: a real gunicorn, without machines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from appliance import identity, state
 from appliance.admin import accounts, tokens
-from appliance.admin.serve import gunicorn
+from appliance.admin.programs import programs
 from appliance.config import Settings
 from appliance.service import choose, read_status, services
 from appliance.state.server import StateServer
@@ -41,10 +41,13 @@ def gateway(settings: Settings, records: StateServer) -> Iterator[httpx.Client]:
     note = settings.run_dir / "state" / "form-state.json"
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps(running))
-    command = gunicorn(settings, "gateway", ("gateway.sock",)).command
-    names = {"FORMATION_CONFIG": os.environ["FORMATION_CONFIG"]}
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **names})
+    command = next(p.command for p in programs(settings) if p.name == "gateway")
     socket = str(settings.run_dir / "gateway.sock")
+    process = subprocess.Popen(
+        [*command, f"--bind=unix:{socket}"],
+        cwd=ROOT,
+        env={**os.environ, "FORMATION_PROCESS": "gateway"},
+    )
     transport = httpx.HTTPTransport(uds=socket)
     marketplace = services()["marketplace"]
     try:

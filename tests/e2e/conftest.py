@@ -10,7 +10,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +21,8 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PREFIX = os.environ.get("FORMATION_TEST_PREFIX", "/opt/formation-test")
+FORM = f"{PREFIX}/bin/form"
 START_S = 60.0
 
 
@@ -58,7 +59,7 @@ class Node:
         return (self.folder / "data/node/claim").read_text()
 
     def form(self, *arguments: str, check: bool = True) -> str:
-        command = [sys.executable, "-m", "appliance.cli", *arguments]
+        command = [FORM, *arguments]
         done = subprocess.run(
             command, env=self.environment, cwd=ROOT, capture_output=True, text=True
         )
@@ -80,6 +81,11 @@ class Node:
         except httpx.HTTPError:
             return False
 
+    def is_up(self) -> bool:
+        if self.process.poll() is not None:
+            pytest.fail((self.folder / "serve.log").read_text() + self.logs())
+        return self.answers()
+
     def step(self) -> str:
         """What the newest operation is at; empty between steps."""
         database = f"file:{self.folder}/data/node/node.db?mode=ro"
@@ -91,13 +97,13 @@ class Node:
     def start(self) -> None:
         with (self.folder / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "appliance.cli", "serve"],
+                [FORM, "serve"],
                 env=self.environment,
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
             )
-        until(self.answers, START_S, "the node answers")
+        until(self.is_up, START_S, "the node answers")
 
     def processes(self) -> list[str]:
         """Command lines of all that belongs to this node."""
@@ -122,7 +128,6 @@ def environment(folder: Path, port: int, dns_port: int) -> dict[str, str]:
     return {
         **os.environ,
         **names,
-        "PYTHONPATH": str(ROOT),
         "FORMATION_CONFIG": str(folder / "formation.toml"),
         "FORMATION_HTTP__PORT": str(port),
         "FORMATION_HTTP__HTTPS_PORT": str(free_port()),
@@ -133,8 +138,16 @@ def environment(folder: Path, port: int, dns_port: int) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def installed() -> None:
+    """This checkout as run.sh installs it; nothing is done when it is current."""
+    environment = {**os.environ, "FORMATION_PREFIX": PREFIX}
+    command = ["bash", "-euc", ". ./install.sh; install_node"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+
+
 @pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
+def node(installed: None) -> Iterator[Node]:
     folder = Path(tempfile.mkdtemp(prefix="formation-e2e-", dir="/var/tmp"))
     folder.chmod(0o711)  # a build's user must reach its layers
     default = "/var/lib/formation/base/debian-13"

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from appliance.formnet import port
 
-from .conftest import ROOT, Node, until
+from .conftest import FORM, ROOT, Node, until
 
 pytestmark = [pytest.mark.vm, pytest.mark.browser, pytest.mark.timeout(600)]
 PASSWORD = "correct horse battery"  # noqa: S105
@@ -58,6 +57,37 @@ def test_the_wizard_sets_the_node_up(node: Node, tab: Page) -> None:
 
 def test_services_start_by_themselves(node: Node) -> None:
     until(lambda: node.form("status").count("running") == 7, 30, "all services run")
+
+
+USERS = {
+    "state": "formation-state",
+    "dns": "formation-dns",
+    "web": "formation-web",
+    "gateway": "formation-web",
+    "caddy": "caddy",
+    "jobs": "root",
+    "libvirtd": "root",
+}
+
+
+def test_every_process_runs_as_its_own_user(node: Node) -> None:
+    found: dict[str, set[str]] = {}
+    for process in psutil.process_iter(["username", "environ"]):
+        environ = process.info["environ"] or {}
+        if environ.get("FORMATION_RUN_DIR") == str(node.folder / "run"):
+            name = environ.get("FORMATION_PROCESS", "supervisord")
+            found.setdefault(name, set()).add(process.info["username"])
+    found.pop("supervisord")
+    assert found == {name: {user} for name, user in USERS.items()}
+
+
+def test_what_is_roots_is_closed_to_the_process_that_serves_pages(node: Node) -> None:
+    for closed in ("data/keys/seal.key", "data/state/node.key", "data/tls/node.key"):
+        assert (node.folder / closed).is_file()
+        user = ["setpriv", "--reuid=formation-web", "--regid=formation-web"]
+        command = [*user, "--init-groups", "cat", str(node.folder / closed)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert "Permission denied" in done.stderr
 
 
 def test_mistakes_in_the_editor_are_shown_while_typing(node: Node, tab: Page) -> None:
@@ -140,7 +170,7 @@ def test_a_deployment_survives_kill_9_in_its_middle(
     with (tmp_path / "echo/agent.py").open("a") as file:
         file.write(f"# {process} {step}\n")
     deploying = subprocess.Popen(
-        [sys.executable, "-m", "appliance.cli", "deploy", str(tmp_path / "echo")],
+        [FORM, "deploy", str(tmp_path / "echo")],
         env=node.environment,
         cwd=ROOT,
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 import pytest
 
 from appliance import state
@@ -97,12 +100,21 @@ def test_a_link_to_nowhere_is_shown_as_such(chain: Reader, settings: Settings) -
     )
 
 
+def forge(settings: Settings, *statements: str) -> None:
+    """Write past form-state, as who has the database's file can."""
+    path = settings.data_dir / "state" / "state.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as link:
+        for statement in statements:
+            link.execute(statement)
+
+
 def test_a_forged_row_is_found(chain: Reader, settings: Settings) -> None:
     assert inspection.verify(settings, chain).is_fine
-    chain.database.execute_sql(
-        "update record set body=? where kind='account'", ('{"name": "eve"}',)
+    forge(
+        settings,
+        """update record set body='{"name": "eve"}' where kind='account'""",
+        "update record set signature='zz' where kind='node'",
     )
-    chain.database.execute_sql("update record set signature='zz' where kind='node'")
     found = inspection.verify(settings, chain)
     assert found.wrong_signatures == ("account 1: forged", "node n: forged")
 
@@ -110,5 +122,5 @@ def test_a_forged_row_is_found(chain: Reader, settings: Settings) -> None:
 def test_a_stamp_that_was_used_twice_is_found(
     chain: Reader, settings: Settings
 ) -> None:
-    chain.database.execute_sql("update header set seq=1 where kind='node'")
+    forge(settings, "update header set seq=1 where kind='node'")
     assert len(inspection.verify(settings, chain).repeated_stamps) == 1
