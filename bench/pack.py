@@ -3,7 +3,8 @@
 Prints one JSON line for each figure. Builds in a folder of its own on the node's
 guest base (FORMATION_TEST_BASE for another). The peer is buildah with the same
 steps on the same tree, to one file as well (an OCI archive; ours is a bootable
-qcow2); both take turns. Without buildah the peer is null: apt install buildah.
+qcow2). Each round has a new folder, and both take turns at being first. Without
+buildah the peer is null: apt install buildah.
 """
 
 from __future__ import annotations
@@ -101,19 +102,21 @@ def seconds(build: Callable[[], None] | None) -> float | None:
     return time.monotonic() - began
 
 
-def measure(folder: Path, base: Path) -> dict[str, list[list[float | None]]]:
-    """For each figure the times of both, in turns."""
+def measure(folder: Path, base: Path, swap: bool) -> dict[str, list[float | None]]:
+    """The times of both for each figure; `swap` says that the peer goes first."""
     context = folder / "context"
     shutil.copytree(ROOT / "examples" / "echo", context)
     builds = (ours(folder, base), buildah(folder, base))
-    found = {"cold": [[seconds(build) for build in builds]]}
-    found["changed"], found["same"] = [], []
-    for number in range(ROUNDS):
-        with (context / "agent.py").open("a") as file:
-            file.write(f"# {number}\n")
-        found["changed"].append([seconds(build) for build in builds])
-        found["same"].append([seconds(build) for build in builds])
-    return found
+
+    def both() -> list[float | None]:
+        order = (1, 0) if swap else (0, 1)
+        times = {number: seconds(builds[number]) for number in order}
+        return [times[0], times[1]]
+
+    cold = both()
+    with (context / "agent.py").open("a") as file:
+        file.write("# changed\n")
+    return {"cold": cold, "changed": both(), "same": both()}
 
 
 def figure(name: str, times: list[list[float | None]], goal: float | None) -> str:
@@ -138,11 +141,13 @@ def main() -> None:
     from appliance.config import settings
 
     base = os.environ.get("FORMATION_TEST_BASE", settings().base_dir / "debian-13")
-    with tempfile.TemporaryDirectory(prefix="bench-pack-", dir="/var/tmp") as name:
-        Path(name).chmod(0o711)  # a build's user must reach its layers
-        times = measure(Path(name), Path(base))
-        for title, key, goal in FIGURES:
-            print(figure(title, times[key], goal))
+    rounds = []
+    for number in range(ROUNDS):
+        with tempfile.TemporaryDirectory(prefix="bench-pack-", dir="/var/tmp") as name:
+            Path(name).chmod(0o711)  # a build's user must reach its layers
+            rounds.append(measure(Path(name), Path(base), swap=bool(number % 2)))
+    for title, key, goal in FIGURES:
+        print(figure(title, [times[key] for times in rounds], goal))
 
 
 if __name__ == "__main__":
