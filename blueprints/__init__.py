@@ -1,153 +1,26 @@
-"""HTTP: parse, authorise, call appliance/, render. `create_app` makes the app."""
+"""HTTP: parse, authorise, call appliance/, render. `create_app` makes the app.
+
+Light to import: gunicorn's master reads its settings from this package and needs
+nothing else of it.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-from flask import Flask, Response, g, jsonify, render_template, request
-from flask_htmx import HTMX
-from peewee import OperationalError
-from werkzeug.exceptions import HTTPException
-
-from appliance import schema
-from appliance.admin import setup
-from appliance.config import settings
-from appliance.problems import DiskFull, Problem, Unavailable, is_disk_full
-from appliance.service import plugins
-from blueprints import access, audit, words
-from blueprints.ingress import behind_caddy
-
-ROOMS = (
-    "setup",
-    "admin",
-    "dashboard",
-    "live",
-    "operations",
-    "pack",
-    "vmm",
-    "market",
-    "dns",
-    "formnet",
-    "state",
-    "services",
-    "navigation",
-    "storage",
-    "metrics",
-    "audit",
-    "accounts",
-    "account",
-    "secrets",
-)
-FULL = (
-    "The node's disk is full; nothing was changed. Free some of it: form pack collect "
-    "--all, or delete instances; form storage shows what takes it."
-)
-CSP = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
+if TYPE_CHECKING:
+    from flask import Flask
 
 
 def create_app() -> Flask:
     """The whole app; gunicorn runs it as formation-web and formation-gateway."""
-    app = Flask(
-        __name__, template_folder="../templates", static_folder="../templates/static"
-    )
-    app.config["MAX_CONTENT_LENGTH"] = settings().http.max_upload_mib << 20
-    HTMX(app)
-    for name in ROOMS:
-        app.register_blueprint(import_module(f"blueprints.{name}").blueprint)
-    for blueprint in plugins("formation.blueprints").values():
-        app.register_blueprint(blueprint)
-    vars(app.view_functions["static"])["access"] = "public"
-    app.register_error_handler(Problem, show_problem)
-    app.register_error_handler(HTTPException, show_http)
-    app.register_error_handler(OperationalError, show_database)
-    app.register_error_handler(OSError, show_disk)
-    app.before_request(access.refuse_other_sites)
-    app.after_request(harden)
-    app.after_request(audit.note)
-    app.context_processor(context)
-    app.context_processor(navigate)
-    app.jinja_env.filters.update(words.FILTERS)
-    vars(app)["wsgi_app"] = behind_caddy(app.wsgi_app)
-    return app
+    from blueprints.app import create_app as create
+
+    return create()
 
 
 def open_databases() -> None:
+    from appliance import schema
+    from appliance.config import settings
+
     schema.open_all(settings())
-
-
-def context() -> dict[str, Any]:
-    return {
-        "csrf": g.get("csrf", ""),
-        "account": g.get("account"),
-        "may": lambda role: access.may(g.account, role),
-        "may_see": access.may_see,
-        "may_change": access.may_change,
-    }
-
-
-def navigate() -> dict[str, Any]:
-    from blueprints import navigation
-
-    return {"node_head": navigation.head, "navigation": navigation.groups}
-
-
-def is_api() -> bool:
-    return request.path.startswith("/api/") or "json" in request.headers.get(
-        "Accept", ""
-    )
-
-
-def show_problem(problem: Problem) -> Response:
-    """The problem document, or the same sentence as a page."""
-    if is_api():
-        answer = jsonify(problem.document())
-        answer.mimetype = "application/problem+json"
-    else:
-        answer = Response(render_template("ui/problem.html", problem=problem))
-    answer.status_code = problem.status
-    if problem.status == 413:  # what was not read must not be taken for a request
-        answer.headers["Connection"] = "close"
-    if problem.retry_after is not None:
-        answer.headers["Retry-After"] = str(problem.retry_after)
-    return answer
-
-
-def show_http(error: HTTPException) -> Response:
-    code = error.code or 500
-    if code < 400 and error.response is not None:
-        return Response(status=code, headers=dict(error.response.headers))
-    names = {413: "too-large", 404: "not-found", 405: "method-not-allowed"}
-    name = names.get(code, "bad-request" if code < 500 else "internal-error")
-    return show_problem(Problem(name, error.description or error.name, status=code))
-
-
-def show_database(error: OperationalError) -> Response:
-    if is_disk_full(error):
-        return show_problem(DiskFull(FULL))
-    return show_problem(
-        Unavailable(
-            "database-busy",
-            f"The node's database cannot be used now ({error}); nothing was changed. "
-            "Try again in a moment; form logs web says more.",
-        )
-    )
-
-
-def show_disk(error: OSError) -> Response:
-    if not is_disk_full(error):
-        raise error
-    return show_problem(DiskFull(FULL))
-
-
-def harden(answer: Response) -> Response:
-    answer.headers["Content-Security-Policy"] = CSP
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    answer.headers["Referrer-Policy"] = "same-origin"
-    if not request.path.startswith("/static/"):
-        answer.headers["Cache-Control"] = "no-store"
-    return answer
-
-
-def is_set_up() -> bool:
-    return setup.is_done(settings())

@@ -1,18 +1,19 @@
 """Settings of our gunicorn processes, formation-web and formation-gateway.
 
 One worker with threads: the engine of the gateway lives in it, and a node is
-small. The host of the process's services ticks in a thread of that worker.
+small. The host of the process's services ticks in a thread of that worker. The
+master reads this module too and stays small: what a worker needs is imported there.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from appliance import wake
-from appliance.config import settings
-from appliance.host import Host
+if TYPE_CHECKING:
+    from appliance.host import Host
+    from appliance.wake import Waiter
 
 worker_class = "gthread"
 workers = 1
@@ -32,6 +33,10 @@ def process() -> str:
 
 def post_worker_init(worker: Any) -> None:
     """Start the rounds of this process's host."""
+    from appliance import wake
+    from appliance.config import settings
+    from appliance.host import Host
+
     config = settings()
     host = Host(config, "gateway" if process() == "gateway" else "web")
     waiter = wake.Waiter(config.run_dir, process())
@@ -41,7 +46,7 @@ def post_worker_init(worker: Any) -> None:
     worker.rounds.start()
 
 
-def run_until(host: Host, waiter: wake.Waiter) -> None:
+def run_until(host: Host, waiter: Waiter) -> None:
     while not ended.is_set():
         host.tick()
         waiter.wait(3.0)
@@ -50,6 +55,9 @@ def run_until(host: Host, waiter: wake.Waiter) -> None:
 
 def worker_exit(server: Any, worker: Any) -> None:
     """Stop what the host runs; a task in the middle is left to the next gateway."""
+    from appliance import wake
+    from appliance.config import settings
+
     ended.set()
     wake.notify(settings().run_dir, process())
     worker.rounds.join(4)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from appliance import state
-from appliance.market.engine import current
 from appliance.service import Page, Served, Service
 
 
 class MarketRuntime(Served):
     def start(self) -> None:
+        from appliance.market.engine import current
+
         current().open()
 
     def stop(self) -> None:
+        from appliance.market.engine import current
+
         current().close()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 
 from appliance.config import Settings
-from appliance.pack.build import sweep
 from appliance.service import Page, Served, Service, State
 
 
@@ -16,6 +15,8 @@ class PackRuntime(Served):
 
     def start(self) -> None:
         """Take away what a crash left of builds."""
+        from appliance.pack.build import sweep
+
         sweep(self._settings)
 
     def status(self) -> tuple[State, str]:
