@@ -19,9 +19,9 @@ VERBS = ("start", "stop", "reboot", "delete")
 CHARTS = (
     ("CPU", ("cpu",), 100),
     ("Memory", ("memory",), None),
-    ("Network in and out", ("net_in", "net_out"), None),
-    ("Disk read and written", ("disk_read", "disk_written"), None),
-    ("Tasks a minute, and failed ones", ("tasks", "tasks_failed"), None),
+    ("Network in, dashed out", ("net_in", "net_out"), None),
+    ("Disk read, dashed written", ("disk_read", "disk_written"), None),
+    ("Tasks a minute, dashed failed", ("tasks", "tasks_failed"), None),
 )
 """Title, metrics and top of the scale of what an instance's page draws."""
 

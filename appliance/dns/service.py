@@ -164,5 +164,6 @@ SERVICE = Service(
     section="dns",
     depends=("form-state",),
     summary="Answers for agents' names, and forwards others for local clients.",
+    measures="appliance.dns.measures",
     pages=(Page("/dns/", "Names", "Network", rank=20),),
 )
