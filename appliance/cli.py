@@ -27,7 +27,7 @@ def main() -> None:
 @plain_errors
 def serve() -> None:
     """Run the node's processes and engines in the foreground."""
-    from appliance import identity
+    from appliance import identity, older
     from appliance.admin import phrase, setup
     from appliance.admin.caddy import ensure_certificate, fingerprint
     from appliance.admin.serve import must_be_root
@@ -40,6 +40,8 @@ def serve() -> None:
     must_be_root()
     must_be_free(config)
     prepare(config)
+    for note in older.translate(os.environ).notes:
+        click.echo(note, err=True)
     if said := phrase.adopt(config, os.environ):
         click.echo(said, err=True)
         settings.cache_clear()
