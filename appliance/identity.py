@@ -125,7 +125,7 @@ def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
     """Whether `signature` of `message` is by the holder of `public_key`."""
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
-    except InvalidSignature:
+    except (InvalidSignature, ValueError):  # not his, or no key at all
         return False
     return True
 

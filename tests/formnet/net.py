@@ -151,6 +151,7 @@ class Net:
             f"ip link set {port} master formt0 up"
         )
         space.sh(
+            "echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad;"
             f"ip link set eth0 address {formnet.mac(address)} up;"
             f"ip addr add {address}/24 dev eth0; ip route add default via 10.42.0.1"
         )

@@ -32,6 +32,22 @@ runtime.start()
 print(json.dumps(runtime.status()))
 runtime._ended.set()
 """
+WATCH = """
+import subprocess, threading
+from appliance import events, schema
+from appliance.config import settings
+from appliance.formnet import service
+service.ROUND_S = 0.05
+schema.open_all(settings())
+runtime = service.FormnetRuntime(settings())
+runtime.start()
+subprocess.run(["nft", "flush", "ruleset"], check=True)
+while not events.lately(1):
+    threading.Event().wait(0.05)
+print(events.lately(1)[0].text, runtime.status()[0])
+subprocess.run(["nft", "list", "table", "inet", "formation"], check=True, stdout=-3)
+runtime.stop()
+"""
 STOP = """
 from appliance.config import settings
 from appliance.formnet import bridge
@@ -122,6 +138,8 @@ def test_link_local_ipv6_between_guests_and_to_the_node_is_closed(net: Net) -> N
     target = f"tcp {local}%eth0 80"
     assert one.reach(target) == {target: ""}
     assert "inet6" not in net.node.sh("ip addr show dev formt0")
+    net.node.sh("nft delete table bridge formation")
+    assert one.reach(target)[target]  # it was the rules that refused it
 
 
 @pytest.mark.parametrize(
@@ -191,6 +209,12 @@ def test_what_others_broke_is_noticed_and_mended(net: Net) -> None:
     ]
     assert found[5:] == [["the bridge had no address"], ["forwarding was off"]]
     assert "master formt0" in net.node.sh(f"ip link show {port}")
+
+
+def test_the_rounds_mend_and_say_so(net: Net) -> None:
+    assert net.node.python(WATCH) == (
+        "The guest network was mended: the rules were gone or changed running"
+    )
 
 
 def test_counts_outlive_a_mending_that_has_nothing_to_do(net: Net) -> None:

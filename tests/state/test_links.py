@@ -9,6 +9,7 @@ import pytest
 
 from appliance import state
 from appliance.config import Settings
+from appliance.identity import fingerprint
 from appliance.state import inspection, walk
 from appliance.state.links import LINKS, Link, members_for, target_of
 from appliance.state.records import KINDS
@@ -124,3 +125,16 @@ def test_a_stamp_that_was_used_twice_is_found(
 ) -> None:
     forge(settings, "update header set seq=1 where kind='node'")
     assert len(inspection.verify(settings, chain).repeated_stamps) == 1
+
+
+def test_a_node_whose_key_is_none_forges_nothing(
+    chain: Reader, settings: Settings
+) -> None:
+    state.put("node", "odd", {"public_key": "abcd"})
+    state.put("node", "worse", {"public_key": "no hex"})
+    author = fingerprint(bytes.fromhex("abcd"))
+    chain.database.execute_sql(
+        "update record set author=? where kind='account'", (author,)
+    )
+    found = inspection.verify(settings, chain)
+    assert found.wrong_signatures == ("account 1: forged",)
