@@ -51,7 +51,7 @@ def document() -> dict[str, Any]:
 
 
 @blueprint.get("/formnet/")
-@requires("account")
+@requires("auditor")
 def page() -> Any:
     found = report()
     return render_template(
@@ -60,7 +60,7 @@ def page() -> Any:
 
 
 @blueprint.get("/api/v1/formnet/network")
-@requires("account")
+@requires("auditor")
 def network() -> Any:
     """The network as it is; `loaded` is null until formnet has run."""
     found = report()

@@ -20,7 +20,7 @@ from blueprints.access import may_see, must_see, requires
 blueprint = Blueprint("state", __name__)
 API = "/api/v1/state"
 PAGE = 100
-PUBLIC = ("node", "account", "agent", "version", "domain")  # what all may see
+PUBLIC = ("node", "account", "agent", "version", "build", "domain")  # what all may see
 
 
 def find(kind: str, id_: str) -> Record:
@@ -76,10 +76,20 @@ def ends_of(kind: str, id_: str) -> dict[str, Sequence[walk.Reference]]:
     """Both ends of a record's links, for any page."""
     reader = open_state(settings())
     record = reader.find(kind, id_)
+    links = walk.links(reader, record) if record else []
+    linked_from = walk.linked_from(reader, kind, id_)
     return {
-        "links": walk.links(reader, record) if record else [],
-        "linked_from": walk.linked_from(reader, kind, id_),
+        "links": [end for end in links if is_shown(end)],
+        "linked_from": [end for end in linked_from if is_shown(end)],
     }
+
+
+def is_shown(end: walk.Reference) -> bool:
+    """Whether the caller may follow a link to this end."""
+    if end.kind in PUBLIC:
+        return True
+    record = open_state(settings()).find(end.kind, end.id)
+    return record is None or may_see(owner(record))
 
 
 @blueprint.app_template_global()
@@ -91,7 +101,11 @@ def records_of(operation: dict[str, Any]) -> list[Record]:
     wanted += [("deployment", operation["id"]), ("instance", operation["id"])]
     wanted += [("instance", subject)]
     found = [open_state(settings()).find(*key) for key in dict.fromkeys(wanted)]
-    return [record for record in found if record is not None]
+    return [
+        record
+        for record in found
+        if record and (record.kind in PUBLIC or may_see(owner(record)))
+    ]
 
 
 @blueprint.app_template_global()

@@ -106,6 +106,6 @@ SERVICE = Service(
     section="formnet",
     depends=("form-state",),
     summary="The bridge that instances are plugged into, and what they may reach.",
-    pages=(Page("/formnet/", "Guest network", "Network", rank=10),),
+    pages=(Page("/formnet/", "Guest network", "Network", rank=10, role="auditor"),),
     checks=lambda: (Check("range", "Guests' range", check_range),),
 )

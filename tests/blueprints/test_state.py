@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from flask.testing import FlaskClient
 
 from appliance import cli, state
+from appliance.admin import accounts
 from appliance.problems import from_document
 from appliance.state.server import StateServer
 from tests.blueprints.test_navigation import client  # noqa: F401
@@ -122,3 +123,28 @@ def test_the_command_prints_and_ends_with_what_it_found(
     verified = run(cli.main, ["state", "verify"])
     assert verified.exit_code == 1
     assert "leads to no account gone" in verified.output
+
+
+def test_a_developer_walks_the_catalogue_and_what_is_its_own(
+    client: FlaskClient,  # noqa: F811
+    records: StateServer,
+) -> None:
+    hashed = accounts.hash_password("correct horse battery")
+    accounts.create("bob", hashed, ("developer",))
+    for owner in ("bob", "eve"):
+        state.put("agent", f"{owner}/echo", {"owner_name": owner})
+        state.put("deployment", owner, {"agent": f"{owner}/echo"})
+        state.put("instance", owner, {"agent": f"{owner}/echo", "deployment": owner})
+    developer = client.application.test_client()
+    form = {"name": "bob", "password": "correct horse battery"}
+    assert developer.post("/login", data=form).status_code == 303
+    allowed = {"agent/eve/echo": [], "agent/bob/echo": ["deployment", "instance"]}
+    for path, ends in allowed.items():
+        found = developer.get(f"{API}/records/{path}").get_json()
+        assert [end["kind"] for end in found["linked_from"]] == ends
+    assert developer.get(f"{API}/records/instance/bob").status_code == 200
+    for path in ("instance/eve", "deployment/eve"):
+        assert developer.get(f"{API}/records/{path}").status_code == 403
+        assert developer.get(f"/state/{path}").status_code == 403
+    for page in ("/state/verification", "/formnet/", "/api/v1/formnet/network"):
+        assert developer.get(page).status_code == 403
