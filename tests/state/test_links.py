@@ -133,8 +133,6 @@ def test_a_node_whose_key_is_none_forges_nothing(
     state.put("node", "odd", {"public_key": "abcd"})
     state.put("node", "worse", {"public_key": "no hex"})
     author = fingerprint(bytes.fromhex("abcd"))
-    chain.database.execute_sql(
-        "update record set author=? where kind='account'", (author,)
-    )
+    forge(settings, f"update record set author='{author}' where kind='account'")
     found = inspection.verify(settings, chain)
     assert found.wrong_signatures == ("account 1: forged",)
