@@ -9,6 +9,7 @@ from flask import Blueprint, g, jsonify, redirect, render_template
 from appliance import clock, dns, metrics, operations, state, vmm
 from appliance.admin.attention import answer
 from appliance.config import settings
+from appliance.market import lifecycle
 from appliance.problems import NotFound
 from blueprints import live
 from blueprints.access import may_see, must_change, must_see, requires
@@ -137,13 +138,7 @@ def delete(id_: str) -> Any:
 def submit(id_: str, verb: str) -> str:
     found = record(id_)
     must_change(found.body.get("owner_name"))
-    return operations.submit(
-        verb,
-        title=f"{verb} {found.body['name']}",
-        subject=id_,
-        params={},
-        account=g.account.id,
-    )
+    return lifecycle.request(id_, verb, g.account.id)
 
 
 def accepted(operation: str) -> Any:

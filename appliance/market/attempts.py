@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from appliance import clock, state
+from appliance.call import Broken, Call, NotHttp, TooLarge
 from appliance.market import answers, tasks
-from appliance.market.call import Broken, Call, NotHttp, TooLarge
 from appliance.market.cards import Card, Cards
 from appliance.market.catalogue import pick
 from appliance.market.schemas import violations

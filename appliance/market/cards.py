@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from appliance import clock, state
+from appliance.call import Broken, Call, NotHttp, TooLarge
 from appliance.market.answers import parsed
-from appliance.market.call import Broken, Call, NotHttp, TooLarge
 from appliance.problems import Problem
 
 FETCH_S = 5.0

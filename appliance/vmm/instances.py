@@ -18,12 +18,15 @@ from pathlib import Path
 from appliance import state
 from appliance.config import settings
 from appliance.layout import WEB
+from appliance.plain import harmless
 from appliance.problems import DiskFull, Problem
 from appliance.vmm.domain import InstanceSpec, domain_xml
 from appliance.vmm.seed import write_seed
 
 SHUTDOWN_S = 10.0
 CONSOLE_BYTES = 8 << 20
+CONSOLE_PART = 256 << 10
+AGENT = "agent: "
 
 
 def folder(instance: str) -> Path:
@@ -153,12 +156,36 @@ def domain_state(instance: str) -> str:
 
 
 def console_tail(instance: str, lines: int = 200) -> list[str]:
-    """The last lines of the console, where the agent's output is too."""
+    """The last lines of the console, made harmless; the agent's output is there too."""
+    text, _ = console_after(instance, None)
+    return text.splitlines()[-lines:]
+
+
+def console_after(instance: str, offset: int | None) -> tuple[str, int]:
+    """What was printed after an offset in bytes, and the offset of its end.
+
+    At most CONSOLE_PART bytes, whole lines; None begins that far before the end. An
+    offset behind the end means that the log was cut: it begins anew.
+    """
     try:
         with (folder(instance) / "console.log").open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - lines * 200))
-            text = file.read().decode(errors="replace")
+            end = file.seek(0, os.SEEK_END)
+            if offset is None or offset > end or end - offset > CONSOLE_PART:
+                offset = max(0, end - CONSOLE_PART)
+            file.seek(offset)
+            raw = file.read(CONSOLE_PART)
     except FileNotFoundError:
-        return []
-    return [line.rstrip("\r") for line in text.split("\n")[-lines:] if line.strip()]
+        return "", 0
+    whole = raw[: raw.rfind(b"\n") + 1] or (raw if len(raw) == CONSOLE_PART else b"")
+    text = whole.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    shown = (line for line in harmless(text).split("\n") if line.strip())
+    return "".join(f"{line}\n" for line in shown), offset + len(whole)
+
+
+def agent_lines(text: str) -> str:
+    """Of a console's text what the agent printed, without the prefix."""
+    return "".join(
+        f"{line.removeprefix(AGENT)}\n"
+        for line in text.splitlines()
+        if line.startswith(AGENT)
+    )

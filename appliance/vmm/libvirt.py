@@ -133,12 +133,15 @@ def state(instance: str) -> str:
 def states() -> dict[str, str]:
     """Every instance that libvirt knows, with `running` or `off`."""
     prefix = domain_name("")
+    kinds = (
+        ("off", libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE),
+        ("running", libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE),
+    )
     with connected() as connection:
         return {
-            domain.name().removeprefix(prefix): "running"
-            if domain.isActive()
-            else "off"
-            for domain in connection.listAllDomains()
+            domain.name().removeprefix(prefix): word
+            for word, flag in kinds
+            for domain in connection.listAllDomains(flag)
             if domain.name().startswith(prefix)
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from appliance.vmm.health import probe_health
 Action = Literal["start", "stop", "probe", "lost", "delete", "none"]
 LONGEST_S = 60.0
 WORKERS = 8
+FAILURES = 3
 
 
 def decide(desired: str, domain: str, attended: bool) -> Action:
@@ -54,6 +56,7 @@ class Reconciler:
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="reconcile")
         self._acts: dict[str, Future[None]] = {}
         self._backoffs: dict[str, Backoff] = {}
+        self._failures: Counter[str] = Counter()
 
     def round(self) -> str:
         """Look at every instance; returns what went wrong since the last round."""
@@ -103,10 +106,20 @@ class Reconciler:
             instances.forget(instance)
             del self._backoffs[instance]
         else:
-            ok, why = probe_health(body["address"], body["port"], body["health_path"])
-            if ok:
-                backoff.healthy(clock.now())
-            _say(instance, body, "healthy" if ok else "unhealthy", why)
+            self._probe(instance, body, backoff)
+
+    def _probe(self, instance: str, body: dict[str, Any], backoff: Backoff) -> None:
+        """A healthy instance turns unhealthy after FAILURES probes in a row, so that
+        one slow answer does not take its name away."""
+        ok, why = probe_health(body["address"], body["port"], body["health_path"])
+        if ok:
+            del self._failures[instance]
+            backoff.healthy(clock.now())
+            _say(instance, body, "healthy", "")
+            return
+        self._failures[instance] += 1
+        if body["state"] != "healthy" or self._failures[instance] >= FAILURES:
+            _say(instance, body, "unhealthy", why)
 
     def _start(self, instance: str, body: dict[str, Any], backoff: Backoff) -> None:
         if clock.now() < backoff.not_before:

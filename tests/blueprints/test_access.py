@@ -180,7 +180,8 @@ def test_the_owner_does_what_others_may_not(
     assert bo.get(f"/vmm/{instance}") == 200
     assert bo.get(f"/api/v1/state/records/instance/{instance}") == 200
     assert bo.get(f"/operations/{operation}") == 200
-    assert bo.post(f"/vmm/{instance}/stop") == 303
+    assert bo.post(f"/vmm/{instance}/stop") == 409  # it is being stopped
+    assert bo.post(f"/vmm/{instance}/delete") == 303
     assert bo.post(f"/operations/{operation}/cancel") == 303
     assert operations.get(operation).cancel
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
 
 from appliance import operations, state
-from appliance.problems import Problem
+from appliance.config import Settings
+from appliance.problems import EngineGone, Problem
 from appliance.state.server import StateServer
-from appliance.vmm import instances, libvirt, reconcile
+from appliance.vmm import instances, libvirt, reconcile, service
 from appliance.vmm.reconcile import Reconciler
 
 
@@ -120,3 +122,48 @@ def test_one_that_fails_does_not_stop_the_rest(
     one_round(reconciler)
     assert "QEMU does not start" in one_round(reconciler)
     reconciler.stop()
+
+
+def test_one_slow_answer_does_not_take_the_name_away(
+    machines: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [(False, "slow"), (True, ""), *[(False, "slow")] * 3]
+    monkeypatch.setattr(reconcile, "probe_health", lambda *of: answers.pop(0))
+    instance()
+    machines["i"] = "running"
+    reconciler, states = Reconciler(), []
+    for _ in range(5):
+        one_round(reconciler)
+        states.append(body()["state"])
+    assert states == ["healthy"] * 4 + ["unhealthy"]
+    reconciler.stop()
+
+
+def test_libvirtd_that_is_gone_is_said_and_recovered_from(
+    machines: dict[str, str], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> dict[str, str]:
+        raise EngineGone("libvirt-unavailable", "libvirt: no connection.")
+
+    instance()
+    machines["i"] = "running"
+    monkeypatch.setattr(libvirt, "on_change", lambda tell: None)
+    monkeypatch.setattr(libvirt, "states", gone)
+    monkeypatch.setattr(service, "ROUND_S", 0.01)
+    runtime = service.VmmRuntime(settings)
+    runtime._thread.start()
+    until(lambda: runtime.status() == ("degraded", "libvirt: no connection."))
+    assert body()["state"] == "healthy"  # callers reach it still
+    monkeypatch.setattr(libvirt, "states", lambda: dict(machines))
+    until(lambda: runtime.status() == ("running", ""))
+    monkeypatch.setattr(runtime, "_shut_down_all", lambda: None)
+    runtime.stop()
+
+
+def until(found: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(1000):
+        if found():
+            return
+        pause.wait(0.01)
+    pytest.fail("not within 10 s")

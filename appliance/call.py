@@ -1,4 +1,4 @@
-"""One HTTP request to an agent, which is not trusted.
+"""One HTTP request to a guest, which is not trusted.
 
 The deadline holds for the whole exchange, however slowly its bytes come; the
 answer is bounded; redirects are not followed; `cut` ends it from another thread.
