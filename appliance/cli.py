@@ -13,8 +13,10 @@ from typing import Any
 import click
 
 from appliance.commands.accounts import account, admin, audit, token
+from appliance.commands.instances import vmm
 from appliance.commands.secrets import secret
-from appliance.terminal import call, plain_errors
+from appliance.commands.tasks import run, tasks
+from appliance.terminal import call, follow, plain_errors
 
 
 @click.group()
@@ -116,52 +118,6 @@ def deploy(folder: Path, refresh: bool) -> None:
     follow(found["id"])
 
 
-def follow(id_: str) -> None:
-    """Print an operation's steps and log until it ends; its failure is ours."""
-    from threading import Event
-
-    from appliance.problems import from_document
-
-    shown: dict[str, str] = {}
-    pause, seen = Event(), 0
-    try:
-        while True:
-            found = patiently("GET", f"/api/v1/operations/{id_}")
-            path = f"/api/v1/operations/{id_}/log?after={seen}"
-            for row in patiently("GET", path)["lines"]:
-                seen = row["id"]
-                click.echo(f"    {row['line']}")
-            for step in found["steps"]:
-                if shown.get(step["name"], "todo") != step["state"]:
-                    shown[step["name"]] = step["state"]
-                    click.echo(f"{step['title']}: {step['state']}")
-            if found["state"] not in ("queued", "working"):
-                break
-            pause.wait(0.2)
-    except KeyboardInterrupt:
-        click.echo(f"\nIt goes on by itself. Look: form operations show {id_}")
-        click.echo(f"End it: form operations cancel {id_}")
-        sys.exit(130)
-    if found["error"]:
-        raise from_document(found["error"])
-    for key, value in found["result"].items():
-        click.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
-
-
-def patiently(method: str, path: str) -> Any:
-    """`call`, again for half a minute while formation-web restarts."""
-    from threading import Event
-
-    from appliance.problems import Unavailable
-
-    for _ in range(60):
-        try:
-            return call(method, path)
-        except Unavailable:
-            Event().wait(0.5)
-    return call(method, path)
-
-
 @main.group("operations")
 def operations_group() -> None:
     """What the node does that takes its time."""
@@ -230,27 +186,6 @@ def show(diagnostics: Any) -> None:
         where = f"{item.line}:{item.column}"
         text = f"{where} {item.level}: {item.message}. {item.hint}"
         click.echo(text.rstrip(), err=True)
-
-
-@main.command()
-@click.argument("agent")
-@click.option("--input", "text", required=True, help="JSON; what the agent gets.")
-@click.option("--timeout", default=60, show_default=True, help="Seconds.")
-@plain_errors
-def run(agent: str, text: str, timeout: int) -> None:
-    """Call AGENT (NAME or OWNER/NAME) with one task and print its output."""
-    from appliance.problems import Invalid
-
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise Invalid(f"--input is not JSON: {error}") from None
-    task = call(
-        "POST",
-        f"/api/v1/market/agents/{agent}/run_task",
-        json={"input": value, "timeout_s": timeout},
-    )
-    click.echo(json.dumps(task["output"], ensure_ascii=False))
 
 
 @main.group()
@@ -458,31 +393,6 @@ def state_verify() -> None:
     sys.exit(0 if found["is_fine"] else 1)
 
 
-@main.group()
-def vmm() -> None:
-    """Instances."""
-
-
-@vmm.command("list")
-@plain_errors
-def vmm_list() -> None:
-    """List the instances of this node."""
-    for item in call("GET", "/api/v1/vmm/instances")["instances"]:
-        click.echo(
-            f"{item['id']} {item['agent']:24} {item['version']:8} "
-            f"{item['state']:10} {item['address']} {item['reason']}"
-        )
-
-
-@vmm.command("console")
-@click.argument("instance")
-@plain_errors
-def vmm_console(instance: str) -> None:
-    """Print the end of an instance's console, its agent's output included."""
-    for line in call("GET", f"/api/v1/vmm/instances/{instance}/console")["lines"]:
-        click.echo(line)
-
-
 @vmm.command("volumes")
 @plain_errors
 def vmm_volumes() -> None:
@@ -505,26 +415,7 @@ def vmm_volume_delete(agent: str, name: str) -> None:
     follow(call("DELETE", f"/api/v1/vmm/volumes/{agent}/{name}")["id"])
 
 
-def _verb(name: str, method: str) -> None:
-    @vmm.command(name, help=f"{name.capitalize()} an instance.")
-    @click.argument("instance")
-    @plain_errors
-    def verb(instance: str) -> None:
-        tail = "" if method == "DELETE" else f"/{name}"
-        found = call(method, f"/api/v1/vmm/instances/{instance}{tail}")
-        follow(found["id"])
-
-
-for _name, _method in (
-    ("start", "POST"),
-    ("stop", "POST"),
-    ("reboot", "POST"),
-    ("delete", "DELETE"),
-):
-    _verb(_name, _method)
-
-
-for _command in (account, token, audit, admin, secret):
+for _command in (run, tasks, vmm, account, token, audit, admin, secret):
     main.add_command(_command)
 
 

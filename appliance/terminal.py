@@ -1,8 +1,10 @@
-"""What every command of `form` uses: plain errors, and calls to the node."""
+"""What every command of `form` uses: plain errors, calls to the node, its words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -16,41 +18,124 @@ def plain_errors(command: Command) -> Command:
 
     @wraps(command)
     def guarded(*arguments: Any, **named: Any) -> Any:
+        from appliance.plain import harmless
         from appliance.problems import Problem
 
         try:
             return command(*arguments, **named)
         except Problem as problem:
-            raise click.ClickException(f"{problem.title}: {problem.detail}") from None
+            text = harmless(f"{problem.title}: {problem.detail}")
+            raise click.ClickException(text) from None
 
     return guarded  # type: ignore[return-value]
 
 
-def call(method: str, path: str, **arguments: Any) -> Any:
-    """Ask the node over the CLI socket; a problem document becomes a Problem."""
+def say(text: str, err: bool = False, end: str = "\n") -> None:
+    """Print what may come from a guest: no escape sequence reaches the terminal."""
+    from appliance.plain import harmless
+
+    click.echo(harmless(text) + end, nl=False, err=err)
+
+
+@contextmanager
+def answered(method: str, path: str, **arguments: Any) -> Iterator[Any]:
+    """The node's answer over the CLI socket; a problem document becomes a Problem."""
     import httpx
 
     from appliance.admin.serving import wait_while_starting
     from appliance.config import settings
-    from appliance.problems import Problem, Unavailable, from_document
+    from appliance.problems import Unavailable, from_document
 
     socket = settings().run_dir / "cli.sock"
     wait_while_starting(settings(), socket.name)
+    transport = httpx.HTTPTransport(uds=str(socket))
     try:
-        with httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(socket)), timeout=3700
-        ) as client:
-            answer = client.request(method, f"http://node{path}", **arguments)
-            answer.read()
+        with (
+            httpx.Client(transport=transport, timeout=3700) as client,
+            client.stream(method, f"http://node{path}", **arguments) as answer,
+        ):
+            if answer.status_code >= 400:
+                answer.read()
+                raise from_document(document_of(answer))
+            yield answer
     except httpx.TransportError as error:
         raise Unavailable(
             "node-unavailable", f"{socket}: {error}. Does form serve run?"
         ) from None
+
+
+def document_of(answer: Any) -> Any:
+    from appliance.problems import Problem
+
     try:
-        document = answer.json()
+        return answer.json()
     except ValueError:
         text = f"The node answered {answer.status_code} without JSON."
         raise Problem("node-nonsense", text) from None
-    if answer.status_code >= 400:
-        raise from_document(document)
-    return document
+
+
+def call(method: str, path: str, **arguments: Any) -> Any:
+    """Ask the node and return its document."""
+    with answered(method, path, **arguments) as answer:
+        answer.read()
+        return document_of(answer)
+
+
+def events(method: str, path: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+    """(kind, body) of a stream as they come."""
+    import json
+
+    headers, kind = {"Accept": "text/event-stream"}, ""
+    with answered(method, path, headers=headers, **arguments) as answer:
+        for line in answer.iter_lines():
+            name, _, value = line.partition(": ")
+            if name == "event":
+                kind = value
+            elif name == "data":
+                yield kind, json.loads(value)
+
+
+def follow(id_: str) -> None:
+    """Print an operation's steps and log until it ends; its failure is ours."""
+    from threading import Event
+
+    from appliance.problems import from_document
+
+    shown: dict[str, str] = {}
+    pause, seen = Event(), 0
+    try:
+        while True:
+            found = patiently("GET", f"/api/v1/operations/{id_}")
+            path = f"/api/v1/operations/{id_}/log?after={seen}"
+            for row in patiently("GET", path)["lines"]:
+                seen = row["id"]
+                say(f"    {row['line']}")
+            for step in found["steps"]:
+                if shown.get(step["name"], "todo") != step["state"]:
+                    shown[step["name"]] = step["state"]
+                    click.echo(f"{step['title']}: {step['state']}")
+            if found["state"] not in ("queued", "working"):
+                break
+            pause.wait(0.2)
+    except KeyboardInterrupt:
+        click.echo(f"\nIt goes on by itself. Look: form operations show {id_}")
+        click.echo(f"End it: form operations cancel {id_}")
+        sys.exit(130)
+    if found["error"]:
+        raise from_document(found["error"])
+    for key, value in found["result"].items():
+        click.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+def patiently(method: str, path: str) -> Any:
+    """`call`, again for half a minute while formation-web restarts."""
+    from threading import Event
+
+    from appliance.problems import Unavailable
+
+    for _ in range(60):
+        try:
+            return call(method, path)
+        except Unavailable:
+            Event().wait(0.5)
+    return call(method, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, g, jsonify, redirect, render_template
+from flask import Blueprint, g, jsonify, redirect, render_template, request
 
 from appliance import clock, dns, metrics, operations, state, vmm
 from appliance.admin.attention import answer
@@ -16,6 +16,7 @@ from blueprints.access import may_see, must_change, must_see, requires
 from blueprints.broadcast import Update
 
 blueprint = Blueprint("vmm", __name__)
+LINES = 500
 VERBS = ("start", "stop", "reboot", "delete")
 CHARTS = (
     ("CPU", ("cpu",), 100),
@@ -120,7 +121,23 @@ def instance(id_: str) -> Any:
 @requires("account")
 def console(id_: str) -> Any:
     seen(id_)
-    return jsonify(lines=vmm.console_tail(id_, 500))
+    return jsonify(part(id_, "console"))
+
+
+@blueprint.get("/api/v1/vmm/instances/<id_>/log")
+@requires("account")
+def log(id_: str) -> Any:
+    """What the agent printed; `after` goes on where an earlier answer ended."""
+    seen(id_)
+    return jsonify(part(id_, "log"))
+
+
+def part(id_: str, what: str) -> dict[str, Any]:
+    """Lines of console or agent's log, and where the next part begins."""
+    after = request.args.get("after", type=int)
+    text, end = vmm.console_after(id_, after)
+    lines = (vmm.agent_lines(text) if what == "log" else text).splitlines()
+    return {"lines": lines if after is not None else lines[-LINES:], "next": end}
 
 
 @blueprint.post("/api/v1/vmm/instances/<id_>/<any(start,stop,reboot):verb>")

@@ -3,7 +3,9 @@
 from appliance.vmm.domain import InstanceSpec
 from appliance.vmm.health import probe_health
 from appliance.vmm.instances import (
+    agent_lines,
     boot,
+    console_after,
     console_tail,
     create,
     delete,
@@ -29,8 +31,10 @@ __all__ = [
     "Volume",
     "accelerator",
     "backing_images",
+    "agent_lines",
     "boot",
     "check_capacity",
+    "console_after",
     "console_tail",
     "create",
     "delete",
