@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 _SEQUENCE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, cursor movements (ECMA-48, CSI)
@@ -21,3 +23,8 @@ def harmless(text: str) -> str:
     """
     shown = _CONTROL.sub("\ufffd", _SEQUENCE.sub("", text))
     return shown.encode("utf-8", "replace").decode()
+
+
+def pretty(value: Any) -> str:
+    """JSON as people read it, made harmless."""
+    return harmless(json.dumps(value, indent=2, ensure_ascii=False))

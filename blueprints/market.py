@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, render_template, request
+from flask import Blueprint, Response, g, jsonify, redirect, render_template, request
 
-from appliance import clock, dns, state
+from appliance import clock, dns, operations, state
 from appliance.config import settings
 from appliance.market import idempotency, secrets, tasks, versions
 from appliance.market.catalogue import find_agent
 from appliance.market.engine import current
-from appliance.problems import Invalid, Problem
+from appliance.market.example import example
+from appliance.plain import harmless, pretty
+from appliance.problems import Invalid, NotFound, Problem
 from blueprints.access import may_see, must_change, requires
 
 blueprint = Blueprint("market", __name__)
@@ -243,37 +245,119 @@ def agent_page(owner: str, name: str) -> Any:
 @blueprint.post("/market/<owner>/<name>/try")
 @requires("developer", "tasks", audited=False)
 def try_it(owner: str, name: str) -> Any:
+    """Submit what was typed; the page then shows the task until it ends."""
     text = request.form.get("input", "")
     try:
-        wish = {"input": json.loads(text)}
+        wish = {"input": json.loads(text, parse_constant=no_number)}
         task = current().accept(find_agent(name, owner), g.account.id, wish, RUN_S)
-        current().submit(task)
-        answer = tasks.as_document(current().finish(task, RUN_S))
     except (ValueError, RecursionError):
-        answer = {"error": "The input is not JSON. Texts stand in double quotes."}
+        said = 'This is not JSON. Texts stand in double quotes: {"text": "hi"}'
+        return render_agent(owner, name, text=text, wrong=said), 422
     except Problem as problem:
-        answer = problem.document()
-    shown = json.dumps(answer.get("output") or answer, indent=2, ensure_ascii=False)
-    return render_agent(owner, name, text, shown)
+        return render_agent(
+            owner, name, text=text, wrong=problem.detail
+        ), problem.status
+    current().submit(task)
+    return redirect(f"/market/{owner}/{name}?task={task.id}#task", 303)
+
+
+@blueprint.get("/market/tasks/<task>")
+@requires("account", "tasks")
+def task_page(task: str) -> Any:
+    return render_template("market/task_page.html", **task_view(task))
+
+
+@blueprint.get("/market/tasks/<task>/part")
+@requires("account", "tasks")
+def task_part(task: str) -> Any:
+    return render_template("market/task.html", **task_view(task))
+
+
+@blueprint.post("/market/tasks/<task>/cancel")
+@requires("developer", "tasks", audited=False)
+def cancel_page(task: str) -> Any:
+    found = tasks.get(task, g.account.id)
+    current().cancel(found)
+    return redirect(f"/market/{found.owner}/{found.agent}?task={task}#task", 303)
+
+
+def task_view(id_: str) -> dict[str, Any]:
+    """The caller's task, and what the agent said so far."""
+    row = tasks.get(id_, g.account.id)
+    said = [json.loads(text) for _, kind, text in tasks.events(id_) if kind == "delta"]
+    texts = [d["text"] if isinstance(d, dict) and "text" in d else d for d in said]
+    request_ = json.loads(row.request)
+    return {
+        "task": tasks.as_document(row),
+        "created": row.created,
+        "input": pretty(request_["input"]),
+        "streamed": harmless(
+            "".join(t if isinstance(t, str) else f"{t}\n" for t in texts)
+        ),
+        "is_live": row.state not in tasks.ENDED,
+        "owner": row.owner,
+    }
 
 
 def render_agent(
     owner: str,
     name: str,
     text: str = "",
-    answer: str = "",
+    wrong: str = "",
     secret_errors: dict[str, str] | None = None,
 ) -> Any:
     found = find_agent(name, owner)
+    mine = tasks.selection(g.account.id, f"{owner}/{name}").limit(10)
+    lately = list(mine)
+    card = current().card(found.id)
+    shown = request.args.get("task", "")
+    members = card.members if card else {}
+    typed = pretty(json.loads(lately[0].request)["input"]) if lately else ""
     return render_template(
         "market/agent.html",
         agent=found,
-        versions=state.select("version", agent=found.id),
+        versions=state.select("version", agent=found.id)[::-1],
         instances=state.select("instance", agent=found.id),
-        text=text or '{"text": "hi"}',
-        answer=answer,
+        text=text or typed or pretty(example(members.get("input"))),
+        wrong=wrong,
+        card=card,
+        schema=pretty(members["input"]) if "input" in members else "",
+        lately=[(row, tasks.as_document(row)) for row in lately],
+        **(task_view(shown) if shown else {"task": None}),
         zone=dns.apex(settings()),
         secrets=secrets.listing(owner, name) if may_see(owner) else [],
         secrets_wait=secrets.waiting(owner, name),
         secret_errors=secret_errors or {},
+    )
+
+
+@blueprint.post("/market/<owner>/<name>/deploy")
+@requires("developer")
+def deploy_page(owner: str, name: str) -> Any:
+    made = deploy_version(owner, name, request.form.get("version", ""))
+    return redirect(f"/operations/{made}", 303)
+
+
+@blueprint.post(f"{API}/agents/<owner>/<name>/versions/<version>/deploy")
+@requires("developer")
+def deploy_registered(owner: str, name: str, version: str) -> Any:
+    """Run a registered version, an older one too, by the image that is there."""
+    made = deploy_version(owner, name, version)
+    answer = jsonify(operations.as_document(operations.get(made)))
+    answer.status_code = 202
+    answer.headers["Location"] = f"/api/v1/operations/{made}"
+    return answer
+
+
+def deploy_version(owner: str, name: str, version: str) -> str:
+    must_change(owner)
+    wanted = f"{owner}/{name}@{version}"
+    if state.find("version", wanted) is None:
+        raise NotFound("version-unknown", f"There is no version {wanted}.")
+    return operations.submit(
+        "deploy",
+        title=f"Deploying {owner}/{name} {version}",
+        subject=g.account.name,
+        params={"version": wanted, "owner_name": owner},
+        account=g.account.id,
     )

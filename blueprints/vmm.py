@@ -16,7 +16,7 @@ from blueprints.access import may_see, must_change, must_see, requires
 from blueprints.broadcast import Update
 
 blueprint = Blueprint("vmm", __name__)
-LINES = 500
+LINES, SHOWN = 500, 60
 VERBS = ("start", "stop", "reboot", "delete")
 CHARTS = (
     ("CPU", ("cpu",), 100),
@@ -75,8 +75,15 @@ def listed() -> dict[str, Any]:
 @blueprint.get("/vmm/<id_>")
 @requires("account")
 def page(id_: str) -> Any:
+    now, working = shown(id_), lifecycle.at_work(id_)
+    on = now["instance"].body.get("desired") == "running"
     return render_template(
-        "vmm/instance.html", charts=CHARTS, zone=dns.apex(settings()), **shown(id_)
+        "vmm/instance.html",
+        charts=CHARTS,
+        zone=dns.apex(settings()),
+        busy=working[-1] if working else None,
+        verbs=("reboot", "stop") if on else ("start",),
+        **now,
     )
 
 
@@ -85,18 +92,29 @@ def update(id_: str) -> Update:
     now = shown(id_)
     fragments = {
         part: render_template(f"vmm/{part}.html", **now)
-        for part in ("answer", "console")
+        for part in ("answer", "log", "console")
     }
     return Update(fragments, live.points(now["latest"], id_))
 
 
 def shown(id_: str) -> dict[str, Any]:
     """What changes on an instance's page."""
+    text, _ = vmm.console_after(id_, None)
     return {
         "instance": seen(id_),
-        "console": vmm.console_tail(id_, 60),
+        "log": vmm.agent_lines(text).splitlines()[-SHOWN:],
+        "console": text.splitlines()[-SHOWN:],
         "latest": metrics.latest(clock.now()),
     }
+
+
+@blueprint.get("/vmm/<id_>/delete")
+@requires("developer")
+def delete_page(id_: str) -> Any:
+    """Asks whether to; a page of its own, so that it works without JavaScript."""
+    found = seen(id_)
+    must_change(found.body.get("owner_name"))
+    return render_template("vmm/delete.html", instance=found)
 
 
 @blueprint.post("/vmm/<id_>/<any(start,stop,reboot,delete):verb>")

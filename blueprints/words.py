@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from appliance import clock
+from appliance.plain import pretty
 
 
 def ago(seconds: float | None) -> str:
@@ -76,6 +77,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "percent": percent,
     "whole": "{:.0f}".format,
     "measured": measured,
+    "pretty": pretty,
     "rfc3339": clock.rfc3339,
     "from_json": json.loads,
     "combine": combine,

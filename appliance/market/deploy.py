@@ -29,7 +29,7 @@ from appliance.config import settings
 from appliance.market import versions
 from appliance.market.names import next_version
 from appliance.operations import Kind, Run, Step
-from appliance.problems import Invalid, Problem
+from appliance.problems import Conflict, Invalid, NotFound, Problem
 
 PROBE_S = 0.15
 ENDED, ENDS = "agent: exited with status", 4
@@ -38,6 +38,9 @@ _placing = threading.Lock()  # room and address are looked for and taken in one 
 
 def plan(run: Run) -> None:
     """Unpack the upload, check the Formfile, give the build its id."""
+    if "version" in run.params:
+        _plan_registered(run)
+        return
     context = settings().data_dir / "contexts" / run.id
     shutil.rmtree(context, ignore_errors=True)
     upload = run.params.get("upload")
@@ -67,6 +70,36 @@ def plan(run: Run) -> None:
             formfile, formfile.base, folder if folder.exists() else None
         ),
         "agent": f"{run.params['owner_name']}/{formfile.name}",
+    }
+
+
+def _plan_registered(run: Run) -> None:
+    """A version that is registered already, by the image that was built for it."""
+    record = state.find("version", run.params["version"])
+    if record is None:
+        raise NotFound(
+            "version-unknown", f"There is no version {run.params['version']}."
+        )
+    body = record.body
+    if not (settings().images_dir / f"{body['image']}.qcow2").exists():
+        raise Conflict(
+            "image-gone",
+            f"The image of {record.id} was removed to make room; deploy its folder "
+            "again.",
+        )
+    formfile = pack.from_document({**body["formfile"], "steps": []})
+    _await_turn(run, body["agent"])
+    _must_have_secrets(run.params["owner_name"], formfile)
+    if any(user.passwd_hash is None for user in formfile.users):
+        run.log("Passwords of its USERs are not kept with a version; they have none.")
+    run.memory |= {
+        "instance": run.id,
+        "formfile": pack.as_document(formfile, whole=True),
+        "context": None,
+        "build_id": body["build_id"],
+        "image": body["image"],
+        "version": body["version"],
+        "agent": body["agent"],
     }
 
 
@@ -124,6 +157,9 @@ def _formfile(run: Run) -> pack.Formfile:
 
 
 def build(run: Run) -> None:
+    if "version" in run.params:
+        run.log("The version's image is there.")
+        return
     context = run.memory["context"]
     request = pack.request(
         settings(),
@@ -148,7 +184,10 @@ def register(run: Run) -> None:
     memory, formfile = run.memory, _formfile(run)
     agent, owner = memory["agent"], run.params["owner_name"]
     links = {"build_id": memory["build_id"], "image": memory["image"]}
-    version = formfile.version or next_version(versions.known(agent), **links)
+    version = formfile.version
+    if "version" in run.params:
+        version = memory["version"]
+    version = version or next_version(versions.known(agent), **links)
     memory["version"] = version
     if "before" not in memory:
         known_agent = state.find("agent", agent)
