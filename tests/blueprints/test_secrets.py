@@ -124,7 +124,7 @@ def test_mistakes_on_the_page_are_said_and_the_value_is_not(
 
 def test_a_change_waits_for_the_next_deployment(bo: Person) -> None:
     body = {"agent": "bo/echo", "owner_name": "bo", "version": "1.0.0"}
-    body |= {"state": "healthy", "reason": "", "address": "10.42.0.2"}
+    body |= {"state": "healthy", "reason": "", "address": "127.0.0.1", "port": 1}
     state.put("instance", "i", body | {"created": "2020-01-01T00:00:00.000Z"})
     assert "Deploy again" not in bo.browser.get("/market/bo/echo").text
     secrets.put("bo", "echo", "API_KEY", VALUE)
