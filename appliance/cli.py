@@ -16,6 +16,7 @@ from appliance.commands.accounts import account, admin, audit, token
 from appliance.commands.instances import vmm
 from appliance.commands.secrets import secret
 from appliance.commands.tasks import run, tasks
+from appliance.commands.versions import redeploy
 from appliance.terminal import call, follow, plain_errors
 
 
@@ -415,7 +416,7 @@ def vmm_volume_delete(agent: str, name: str) -> None:
     follow(call("DELETE", f"/api/v1/vmm/volumes/{agent}/{name}")["id"])
 
 
-for _command in (run, tasks, vmm, account, token, audit, admin, secret):
+for _command in (run, tasks, redeploy, vmm, account, token, audit, admin, secret):
     main.add_command(_command)
 
 

@@ -11,9 +11,10 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from appliance import state
+from appliance import operations, state
 from appliance.admin import accounts, passwords, tokens
 from appliance.cli import main
+from appliance.commands import versions
 from appliance.config import Settings
 from appliance.market import engine as engines
 from appliance.market import tasks
@@ -130,3 +131,17 @@ def test_names_that_mean_none_or_several_are_refused(agent: Agent) -> None:
     assert record is not None
     state.put("instance", "i2", record.body)
     assert "use an id: i1, i2" in form("vmm", "stop", "echo").output
+
+
+def test_redeploy_is_asked_of_the_agents_latest_version(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed: list[str] = []
+    monkeypatch.setattr(versions, "follow", followed.append)
+    missing = form("redeploy", "echo")
+    assert "There is no version ada/echo@0.1.0" in missing.output
+    links = {"build_id": "b" * 64, "image": "a" * 64, "formfile": {}}
+    body = {"agent": "ada/echo", "version": "0.1.0", "created": "2026", **links}
+    state.put("version", "ada/echo@0.1.0", body)
+    assert form("redeploy", "ada/echo", "0.1.0").exit_code == 0
+    assert operations.get(followed[0]).title == "Deploying ada/echo 0.1.0"

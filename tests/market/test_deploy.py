@@ -14,7 +14,7 @@ import pytest
 
 from appliance import formnet, operations, pack, state, vmm
 from appliance.config import Settings
-from appliance.market import deploy
+from appliance.market import deploy, lifecycle
 from appliance.problems import EngineGone, Problem
 from appliance.state.server import StateServer
 
@@ -327,3 +327,96 @@ def test_a_changed_password_needs_no_build_and_is_in_the_next_seed(
 def test_a_locked_password_is_set_locked(world: World) -> None:
     world.deploy_text("USER username:bob passwd:some-word lock_passwd:on")
     assert world.specs[-1].shadow[0].startswith("bob:!$")
+
+
+def test_no_room_is_said_and_leaves_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*of: object) -> None:
+        raise Problem("no-room", "4096 MiB of memory are asked for and 12 are free")
+
+    monkeypatch.setattr(vmm, "check_capacity", full)
+    failed = world.deploy()
+    assert "12 are free" in json.loads(failed.error or "{}")["detail"]
+    for kind in ("agent", "version", "deployment", "instance", "domain"):
+        assert state.select(kind) == []
+    assert world.machines == {}
+
+
+def test_an_agent_that_never_gets_healthy_is_told_with_its_last_lines(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = settings.vmm.model_copy(update={"boot_timeout_s": 0.3})
+    changed = settings.model_copy(update={"vmm": short})
+    monkeypatch.setattr(deploy, "settings", lambda: changed)
+    monkeypatch.setattr(vmm, "probe_health", lambda *of: (False, "refused"))
+    monkeypatch.setattr(vmm, "domain_state", lambda instance: "running")
+    monkeypatch.setattr(
+        vmm, "console_tail", lambda *of: ["agent: loading", "agent: 7 %"]
+    )
+    failed = world.deploy()
+    detail = json.loads(failed.error or "{}")["detail"]
+    assert "refused" in detail
+    assert detail.endswith("agent: loading / agent: 7 %")
+    assert world.machines == {}
+
+
+def test_a_deletion_cancels_the_deployment_that_is_under_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = world.submit("0.1.0")
+    asked: list[str] = []
+
+    def delete(*of: object) -> tuple[bool, str]:
+        if not asked:
+            asked.append(lifecycle.request(first, "delete", "1"))
+        return False, "it boots"
+
+    monkeypatch.setattr(vmm, "probe_health", delete)
+    monkeypatch.setattr(vmm, "domain_state", lambda instance: "running")
+    operations.execute(first, "w")
+    assert operations.get(first).state == "canceled"
+    operations.execute(asked[0], "w")
+    assert operations.get(asked[0]).state == "completed"
+    assert state.select("instance") == state.select("agent") == []
+    assert world.machines == {}
+
+
+def redeploy(version: str) -> operations.Operation:
+    id_ = operations.submit(
+        "deploy",
+        title="Deploy",
+        subject="ada",
+        params={"version": version, "owner_name": "ada"},
+        account="1",
+    )
+    operations.execute(id_, "w")
+    return operations.get(id_)
+
+
+def test_an_older_version_comes_back_by_the_image_that_is_there(
+    world: World, settings: Settings
+) -> None:
+    world.deploy(version="0.1.0")
+    world.deploy(version="0.2.0")
+    image = settings.images_dir / f"{'d' * 64}.qcow2"
+    image.parent.mkdir(parents=True, exist_ok=True)
+    image.touch()
+    done = redeploy("ada/echo@0.1.0")
+    assert done.state == "completed"
+    (instance,) = state.select("instance")
+    assert instance.body["version"] == "0.1.0"
+    assert world.builds == 2
+    domain = state.find("domain", "echo.formation.internal")
+    assert domain and domain.body["instance"] == done.id
+
+
+def test_a_version_without_its_image_is_refused_and_the_old_one_stays(
+    world: World,
+) -> None:
+    world.deploy(version="0.1.0")
+    before = what_is_there(world)
+    failed = redeploy("ada/echo@0.1.0")
+    assert "removed to make room" in json.loads(failed.error or "{}")["detail"]
+    assert what_is_there(world) == before
+    assert "no version" in (redeploy("ada/echo@9.0.0").error or "")
