@@ -7,7 +7,9 @@ master reads this module too and stays small: what a worker needs is imported th
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +26,17 @@ umask = 0o007
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True
 ended = threading.Event()
+PR_SET_PDEATHSIG = 1
 
 
 def process() -> str:
     """`web` or `gateway`."""
     return os.environ.get("FORMATION_PROCESS", "web")
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """A worker ends with its master: two gateways would run one task twice."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from appliance import identity, state
@@ -87,3 +88,18 @@ def test_deltas_come_one_by_one_while_the_agent_works(
         assert done.json()["output"] == {"text": "hi"}
     finally:
         server.close()
+
+
+def test_a_master_that_is_killed_takes_its_worker_along(
+    settings: Settings, records: StateServer
+) -> None:
+    command = gunicorn(settings, "web", ("web.sock",)).command
+    names = {"FORMATION_CONFIG": os.environ["FORMATION_CONFIG"]}
+    master = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **names})
+    status = settings.run_dir / "web" / "admin.json"
+    until(status.exists)  # the worker is at work
+    workers = psutil.Process(master.pid).children()
+    master.kill()
+    master.wait(10)
+    assert len(workers) == 1
+    until(lambda: not any(worker.is_running() for worker in workers))
