@@ -39,5 +39,6 @@ def _object(schema: dict[str, Any], depth: int) -> dict[str, Any]:
     properties = schema.get("properties")
     known = properties if isinstance(properties, dict) else {}
     required = schema.get("required")
-    wanted = [n for n in required if n in known] if isinstance(required, list) else []
-    return {name: example(known[name], depth + 1) for name in wanted or known}
+    wanted = required if isinstance(required, list) else []
+    names = [name for name in known if name in wanted] or list(known)
+    return {name: example(known[name], depth + 1) for name in names}
