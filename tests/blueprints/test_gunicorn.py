@@ -93,9 +93,13 @@ def test_deltas_come_one_by_one_while_the_agent_works(
 def test_a_master_that_is_killed_takes_its_worker_along(
     settings: Settings, records: StateServer
 ) -> None:
-    command = gunicorn(settings, "web", ("web.sock",)).command
-    names = {"FORMATION_CONFIG": os.environ["FORMATION_CONFIG"]}
-    master = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **names})
+    command = next(p.command for p in programs(settings) if p.name == "web")
+    socket = settings.run_dir / "web.sock"
+    master = subprocess.Popen(
+        [*command, f"--bind=unix:{socket}"],
+        cwd=ROOT,
+        env={**os.environ, "FORMATION_PROCESS": "web"},
+    )
     status = settings.run_dir / "web" / "admin.json"
     until(status.exists)  # the worker is at work
     workers = psutil.Process(master.pid).children()
