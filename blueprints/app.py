@@ -51,6 +51,8 @@ def create_app() -> Flask:
         __name__, template_folder="../templates", static_folder="../templates/static"
     )
     app.config["MAX_CONTENT_LENGTH"] = settings().http.max_upload_mib << 20
+    app.config["MAX_FORM_MEMORY_SIZE"] = 4 << 20  # a Formfile may have 1 MiB
+    app.config["MAX_FORM_PARTS"] = 100_000  # a folder is sent file by file
     HTMX(app)
     for name in ROOMS:
         app.register_blueprint(import_module(f"blueprints.{name}").blueprint)
@@ -114,7 +116,11 @@ def show_http(error: HTTPException) -> Response:
         return Response(status=code, headers=dict(error.response.headers))
     names = {413: "too-large", 404: "not-found", 405: "method-not-allowed"}
     name = names.get(code, "bad-request" if code < 500 else "internal-error")
-    return show_problem(Problem(name, error.description or error.name, status=code))
+    text = error.description or error.name
+    if code == 413:
+        most = settings().http.max_upload_mib
+        text = f"At most {most} MiB can be sent at once; leave out what is not needed."
+    return show_problem(Problem(name, text, status=code))
 
 
 def show_database(error: OperationalError) -> Response:

@@ -26,10 +26,10 @@ from appliance import (
     vmm,
 )
 from appliance.config import settings
-from appliance.market import versions
+from appliance.market import orders, versions
 from appliance.market.names import next_version
 from appliance.operations import Kind, Run, Step
-from appliance.problems import Conflict, Invalid, NotFound, Problem
+from appliance.problems import Conflict, NotFound, Problem
 
 PROBE_S = 0.15
 ENDED, ENDS = "agent: exited with status", 4
@@ -46,29 +46,20 @@ def plan(run: Run) -> None:
     upload = run.params.get("upload")
     if upload:
         pack.unpack_isolated(Path(upload), context)
-    folder = _context_root(context)
-    text = run.params.get("formfile") or _formfile_text(folder)
-    checked = pack.check(text, folder if folder.exists() else None)
+    folder = context if upload else None
+    checked = pack.check(run.params["formfile"], folder)
     for item in checked.diagnostics:
         run.log(f"line {item.line}, column {item.column}: {item.message} {item.hint}")
     if checked.formfile is None:
-        first = next(d for d in checked.diagnostics if d.level == "error")
-        raise Problem(
-            "formfile-invalid",
-            f"{first.message}; line {first.line}, column {first.column}",
-            status=422,
-            diagnostics=[asdict(item) for item in checked.diagnostics],
-        )
+        raise orders.invalid(checked)
     formfile = checked.formfile
     _await_turn(run, f"{run.params['owner_name']}/{formfile.name}")
     _must_have_secrets(run.params["owner_name"], formfile)
     run.memory |= {
         "instance": run.id,
         "formfile": pack.as_document(formfile, whole=True),
-        "context": str(folder) if folder.exists() else None,
-        "build_id": pack.build_id(
-            formfile, formfile.base, folder if folder.exists() else None
-        ),
+        "context": str(folder) if folder else None,
+        "build_id": pack.build_id(formfile, formfile.base, folder),
         "agent": f"{run.params['owner_name']}/{formfile.name}",
     }
 
@@ -118,25 +109,6 @@ def _await_turn(run: Run, agent: str) -> None:
             None, f"waiting for the deployment {earlier[-1]} of the same agent"
         )
         pause.wait(0.5)
-
-
-def _context_root(context: Path) -> Path:
-    """The folder that holds the Formfile: the archive's root or its one folder."""
-    if not context.exists() or (context / "Formfile").exists():
-        return context
-    inner = [path for path in context.iterdir() if path.is_dir()]
-    if len(inner) == 1 and (inner[0] / "Formfile").exists():
-        return inner[0]
-    return context
-
-
-def _formfile_text(folder: Path) -> bytes:
-    try:
-        return (folder / "Formfile").read_bytes()
-    except OSError:
-        raise Invalid(
-            "There is no file named Formfile at the top of what was uploaded."
-        ) from None
 
 
 def _must_have_secrets(owner: str, formfile: pack.Formfile) -> None:

@@ -21,8 +21,16 @@ from appliance.pack.files import check_file
 from appliance.pack.formfile import Diagnostic, Formfile
 from appliance.pack.identity import as_document, build_id, from_document
 from appliance.pack.limits import BuildError, BuildLimits
-from appliance.pack.parser import Checked, check, conceal, diagnostics_json
+from appliance.pack.parser import (
+    Checked,
+    check,
+    conceal,
+    conceal_roughly,
+    decoded,
+    diagnostics_json,
+)
 from appliance.pack.passwd import hash_password
+from appliance.pack.upload import Upload, of_archive, of_files, of_folder
 
 __all__ = [
     "ArchiveError",
@@ -33,6 +41,7 @@ __all__ = [
     "Checked",
     "Diagnostic",
     "Formfile",
+    "Upload",
     "Kept",
     "as_document",
     "build",
@@ -40,6 +49,8 @@ __all__ = [
     "check",
     "check_file",
     "conceal",
+    "conceal_roughly",
+    "decoded",
     "collect",
     "collectable",
     "delete_image",
@@ -51,5 +62,8 @@ __all__ = [
     "must_be_free",
     "request",
     "sweep",
+    "of_archive",
+    "of_files",
+    "of_folder",
     "unpack_isolated",
 ]

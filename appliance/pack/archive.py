@@ -16,6 +16,10 @@ import sys
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -40,19 +44,47 @@ def safe_name(name: str) -> str:
     return str(path)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A file (`read` opens it), a folder (neither) or a link of an archive."""
+
+    name: str
+    size: int = 0
+    executable: bool = False
+    link: str = ""
+    read: Callable[[], IO[bytes] | None] | None = None
+
+
 def unpack(source: IO[bytes], target: Path) -> None:
     """Unpack into the folder `target`; raises ArchiveError. Links are not
     followed out only where `target` is the root: see `unpack_isolated`."""
+    with readable():
+        for entry in entries(source):
+            _place(entry, target / entry.name)
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """What an archive breaks in here becomes an ArchiveError."""
     try:
-        if zipfile.is_zipfile(source):
-            _unzip(source, target)
-        else:
-            source.seek(0)
-            _untar(source, target)
+        yield
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as e:
-        raise ArchiveError(f"Not a readable .tar.gz, .tar or .zip: {e}") from None
+        why = (str(e).splitlines() or ["it is cut off"])[0].rstrip(":")
+        raise ArchiveError(f"Not a readable .tar.gz, .tar or .zip: {why}.") from None
     except (RuntimeError, NotImplementedError) as e:
         raise ArchiveError(f"This zip cannot be read: {e}") from None
+    except (zlib.error, lzma.LZMAError) as e:
+        raise ArchiveError(f"The archive is damaged: {e}") from None
+
+
+def entries(source: IO[bytes]) -> Iterator[Entry]:
+    """What is in a .tar.gz, .tar or .zip, in its order; raises ArchiveError."""
+    source.seek(0)
+    if zipfile.is_zipfile(source):
+        yield from _of_zip(source)
+    else:
+        source.seek(0)
+        yield from _of_tar(source)
 
 
 def _bound(total: int, entries: int) -> None:
@@ -62,7 +94,8 @@ def _bound(total: int, entries: int) -> None:
         )
 
 
-def _untar(source: IO[bytes], target: Path) -> None:
+def _of_tar(source: IO[bytes]) -> Iterator[Entry]:
+    """By hand, as Python 3.11.2 has no extraction filters."""
     total = 0
     with tarfile.open(fileobj=source, mode="r:*") as tar:
         for count, member in enumerate(tar):
@@ -72,22 +105,27 @@ def _untar(source: IO[bytes], target: Path) -> None:
                 raise ArchiveError(
                     f"{member.name[:200]!r} is a device, a hard link or the like."
                 )
-            _place(tar, member, target / safe_name(member.name))
+            yield Entry(
+                safe_name(member.name),
+                member.size if member.isreg() else 0,
+                bool(member.mode & 0o111),
+                member.linkname if member.issym() else "",
+                partial(tar.extractfile, member) if member.isreg() else None,
+            )
 
 
-def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    """Write one entry; by hand, as Python 3.11.2 has no extraction filters."""
-    if member.isdir():
+def _place(entry: Entry, path: Path) -> None:
+    if not entry.link and entry.read is None:
         path.mkdir(parents=True, exist_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    if member.issym():
-        path.symlink_to(member.linkname)
-    elif content := tar.extractfile(member):
+    if entry.link:
+        path.symlink_to(entry.link)
+    elif entry.read and (content := entry.read()):
         with path.open("xb") as file:
             shutil.copyfileobj(content, file)
-        path.chmod(0o755 if member.mode & 0o111 else 0o644)
+        path.chmod(0o755 if entry.executable else 0o644)
 
 
 def refuse_links_out(folder: Path) -> None:
@@ -105,17 +143,20 @@ def refuse_links_out(folder: Path) -> None:
             raise ArchiveError(f"The link {name!r} leads out of the folder.")
 
 
-def _unzip(source: IO[bytes], target: Path) -> None:
+def _of_zip(source: IO[bytes]) -> Iterator[Entry]:
     with zipfile.ZipFile(source) as archive:
         items = archive.infolist()
         _bound(sum(item.file_size for item in items), len(items))
         for item in items:
-            safe_name(item.filename)
-            if (item.external_attr >> 16) & 0o170000 == 0o120000:
+            mode = item.external_attr >> 16
+            if mode & 0o170000 == 0o120000:
                 raise ArchiveError(f"{item.filename[:200]!r} is a link; use a tar.")
-            path = Path(archive.extract(item, target))
-            if (item.external_attr >> 16) & 0o111 and path.is_file():
-                path.chmod(0o755)
+            yield Entry(
+                safe_name(item.filename),
+                item.file_size,
+                bool(mode & 0o111),
+                read=None if item.is_dir() else partial(archive.open, item),
+            )
 
 
 def unpack_isolated(source: Path, target: Path) -> None:
@@ -144,23 +185,34 @@ def unpack_isolated(source: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Child: the archive on stdin, the folder in argv. The folder becomes its
-    root, so that no link leads out; then it gives up uid 0."""
-    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_BYTES, MAX_BYTES))
-    with os.fdopen(os.memfd_create("archive"), "w+b") as archive:
-        shutil.copyfileobj(sys.stdin.buffer, archive)
-        archive.seek(0)
-        os.chdir(sys.argv[1])
-        if os.getuid() == 0:
-            os.chroot(".")
-            os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
+    """Child: the archive on stdin, the folder in argv, which becomes its root."""
+    with received() as archive:
+        confine(sys.argv[1])
         try:
             unpack(archive, Path())
         except ArchiveError as error:
             sys.exit(error.detail)
+
+
+@contextmanager
+def received() -> Iterator[IO[bytes]]:
+    """What came on stdin, as a file in memory, with limits on all that follows."""
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_BYTES, MAX_BYTES))
+    with os.fdopen(os.memfd_create("archive"), "w+b") as archive:
+        shutil.copyfileobj(sys.stdin.buffer, archive)
+        yield archive
+
+
+def confine(folder: str) -> None:
+    """Into the folder; root makes it its root, so that no link leads out, and
+    gives up uid 0."""
+    os.chdir(folder)
+    if os.getuid() == 0:
+        os.chroot(".")
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
 if __name__ == "__main__":

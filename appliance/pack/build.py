@@ -23,6 +23,7 @@ from pathlib import Path
 from appliance.config import Settings
 from appliance.pack import cgroup, network, reach
 from appliance.pack.accounts import setup_script
+from appliance.pack.base import ensure_base
 from appliance.pack.contract import image_files
 from appliance.pack.formfile import Copy, Formfile, Install, Step
 from appliance.pack.identity import build_id, entries
@@ -42,7 +43,6 @@ from appliance.pack.store import DRAFT, Store
 from appliance.problems import DiskFull
 
 SLACK_MIB = 256
-SUITES = {"debian:13": "trixie", "debian:12": "bookworm"}
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,9 @@ def build(
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> BuiltImage:
     """Build, or return what was built from the same input; raises BuildError."""
+    ensure_base(request.formfile.base, request.base_dir, log, cancelled)
     known = None if request.refresh else built(request)
     if known is None:
-        must_have_base(request)
         builds = Store(request.layers_dir.with_name("images"), request.start_id)
         must_fit(request)
         with builds.making(request.build_id, cancelled):
@@ -147,16 +147,6 @@ def build(
                     return builder.build(progress)
     log("the same input was built before: nothing to do")
     return known
-
-
-def must_have_base(request: BuildRequest) -> None:
-    """Raise a sentence that says how to make the base."""
-    if not (request.base_dir / "manifest.json").exists():
-        base = request.formfile.base
-        raise BuildError(
-            f"the guest base {base} is not on this node; make it, once, with: "
-            f"form pack base --suite {SUITES.get(base, base)}"
-        )
 
 
 def must_fit(request: BuildRequest) -> None:

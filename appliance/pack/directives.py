@@ -274,15 +274,15 @@ def _copy(draft: Draft, line: Line, found: list[Word]) -> None:
 def _source(draft: Draft, text: str) -> str:
     """The source of a COPY; with a context, one that is there and inside it."""
     source = values.context_path(text)
+    if draft.holds is not None and not draft.holds(source):
+        raise _missing(source)
     if draft.context is None:
         return source
     root = draft.context.resolve()
     try:
         path = (root / source).resolve(strict=True)
     except (OSError, RuntimeError):
-        hint = "Its path is relative to the Formfile's folder."
-        why = f"{shown(source)}: there is no such file in the context"
-        raise Wrong(why, hint, "exists") from None
+        raise _missing(source) from None
     if not path.is_relative_to(root):
         hint = "Put the file itself into the folder."
         why = f"{shown(source)}: a link leads out of the context folder"
@@ -291,6 +291,12 @@ def _source(draft: Draft, text: str) -> str:
         why = f"{shown(source)}: the Formfile may hold passwords and is not copied"
         raise Wrong(why, "Remove the line.", "inside")
     return source
+
+
+def _missing(source: str) -> Wrong:
+    hint = "Put it beside the Formfile; its path is relative to that folder."
+    text = f"{shown(source)}: there is no such file in the context"
+    return Wrong(text, hint, "exists")
 
 
 @_directive("RUN")

@@ -17,10 +17,12 @@ START = Place(1, 1)
 
 @dataclass
 class Draft:
-    """`fields` are the Formfile's; `lines` has each directive's first line;
+    """`context` or, of what is not unpacked, `holds` says what can be copied;
+    `fields` are the Formfile's; `lines` has each directive's first line;
     `places` says where words stand that rules about the whole file speak of."""
 
     context: Path | None = None
+    holds: Callable[[str], bool] | None = None
     fields: dict[str, Any] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     places: dict[tuple[str, str], Place] = field(default_factory=dict)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -32,12 +34,17 @@ class Checked:
         return tuple(d for d in self.diagnostics if d.level == "error")
 
 
-def check(text: str | bytes, context: Path | None = None) -> Checked:
-    """Parse; with a context, also that every COPY finds its source inside it."""
+def check(
+    text: str | bytes,
+    context: Path | None = None,
+    holds: Callable[[str], bool] | None = None,
+) -> Checked:
+    """Parse; with a context, also that every COPY finds its source inside it.
+    `holds` says so of a context that is not unpacked yet."""
     refused = _refusal(text)
     if refused:
         return Checked(None, (refused,))
-    draft = Draft(context)
+    draft = Draft(context, holds)
     for line in lines(decoded(text)):
         _read(draft, line)
     finish(draft)
@@ -133,6 +140,11 @@ def conceal(text: str) -> str:
     for start, end, hashed in reversed(changes):
         text = text[:start] + hashed + text[end:]
     return text
+
+
+def conceal_roughly(text: str) -> str:
+    """The text, correct or not, without what looks like a clear password."""
+    return re.sub(r"(\bpasswd[:=])(\"[^\"\n]*\"?|'[^'\n]*'?|\S+)", r"\1…", text)
 
 
 def diagnostics_json(diagnostics: tuple[Diagnostic, ...]) -> str:

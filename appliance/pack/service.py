@@ -20,10 +20,10 @@ class PackRuntime(Served):
         sweep(self._settings)
 
     def status(self) -> tuple[State, str]:
-        if not self._base.exists():
-            return "degraded", "the guest base is not built: form pack base"
         if shutil.which("mke2fs", path="/sbin:/usr/sbin:/bin:/usr/bin") is None:
             return "degraded", "mke2fs is missing: apt install e2fsprogs"
+        if not self._base.exists():
+            return "running", "the first build makes the guest base"
         return "running", ""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from appliance import formnet, operations, pack, state, vmm
 from appliance.config import Settings
-from appliance.market import deploy, lifecycle
+from appliance.market import deploy, lifecycle, orders
 from appliance.problems import EngineGone, Problem
 from appliance.state.server import StateServer
 
@@ -31,7 +30,6 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.builds = 0
-        self.uploads = 0
         self.digest = "d" * 64
         self.specs: list[vmm.InstanceSpec] = []
         self.machines: dict[str, str] = {}
@@ -74,18 +72,10 @@ class World:
         return self.submit_text(f"NAME echo\nVERSION {version}\nENTRYPOINT true\n")
 
     def submit_text(self, formfile: str) -> str:
-        self.uploads += 1
-        text, upload = formfile.encode(), self.folder / f"{self.uploads}.tar"
-        with tarfile.open(upload, "w") as tar:
-            info = tarfile.TarInfo("Formfile")
-            info.size = len(text)
-            tar.addfile(info, io.BytesIO(text))
-        return operations.submit(
-            "deploy",
-            title="Deploy",
-            subject="ada",
-            params={"upload": str(upload), "owner_name": "ada"},
-            account="1",
+        path = orders.new_path()
+        files = [("Formfile", io.BytesIO(formfile.encode()))]
+        return orders.submit(
+            orders.Order(None, pack.of_files(files, path), path), "1", "ada"
         )
 
     @staticmethod
@@ -145,6 +135,7 @@ def test_a_crash_after_any_step_changes_nothing(world: World, boundary: str) -> 
     }
     assert world.builds == 1
     assert not list((world.folder / "contexts").iterdir())
+    assert not list((world.folder / "uploads").iterdir())
 
 
 @pytest.mark.parametrize("step", STEPS[2:])
