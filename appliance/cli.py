@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -96,27 +96,70 @@ def status() -> None:
 @plain_errors
 def deploy(folder: Path, refresh: bool) -> None:
     """Build and run the agent that FOLDER describes."""
-    from appliance.pack import check
+    from appliance.pack import pack_folder
+
+    checked_folder(folder)
+    with tempfile.TemporaryFile() as archive:
+        try:
+            pack_folder(folder, archive, packing())
+            must_be_sendable(archive.tell())
+            archive.seek(0)
+            found = call(
+                "POST",
+                "/api/v1/pack/deployments",
+                files={"archive": ("context.tar.gz", archive)},
+                data={"refresh": "1"} if refresh else {},
+            )
+        except KeyboardInterrupt:
+            click.echo("\nEnded before all was sent: nothing is deployed.", err=True)
+            sys.exit(130)
+    follow(found["id"])
+
+
+def checked_folder(folder: Path) -> Any:
+    """The Formfile of a folder; what is wrong is printed and ends the command."""
+    from appliance.pack import check_file
     from appliance.problems import Problem
 
-    file = folder / "Formfile"
-    if not file.is_file():
-        raise Problem("formfile-missing", f"{file} does not exist.")
-    checked = check(file.read_bytes(), folder)
+    if not folder.is_dir():
+        why = "is no folder" if folder.exists() else "does not exist"
+        text = f"{folder} {why}; name the folder that holds the agent's Formfile."
+        raise Problem("formfile-missing", text)
+    checked = check_file(folder)
     show(checked.diagnostics)
     if checked.formfile is None:
         sys.exit(1)
-    with tempfile.TemporaryFile() as archive:
-        with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-            tar.add(folder, arcname=".")
-        archive.seek(0)
-        found = call(
-            "POST",
-            "/api/v1/pack/deployments",
-            files={"archive": ("context.tar.gz", archive)},
-            data={"refresh": "1"} if refresh else {},
+    return checked.formfile
+
+
+def packing() -> Callable[[int, int], None]:
+    """Says how far the packing of a large folder is, once a second."""
+    from time import monotonic
+
+    said = monotonic()
+
+    def packed(files: int, size: int) -> None:
+        nonlocal said
+        if monotonic() - said >= 1:
+            said = monotonic()
+            click.echo(f"packing: {files} files, {in_mb(size)}", err=True)
+
+    return packed
+
+
+def must_be_sendable(size: int) -> None:
+    """Refuse here what the node would refuse."""
+    from appliance.config import settings
+    from appliance.problems import Problem
+
+    most = settings().http.max_upload_mib
+    if size > most << 20:
+        raise Problem(
+            "too-large",
+            f"The folder has {size >> 20} MiB packed, and at most {most} MiB can be "
+            "sent; leave out what is not needed, or raise http.max_upload_mib.",
+            status=413,
         )
-    follow(found["id"])
 
 
 @main.group("operations")
@@ -213,24 +256,40 @@ def pack_check(file: Path, as_json: bool) -> None:
 @pack.command("build")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--refresh", is_flag=True, help="Build again, for newer packages.")
+@click.option("--register", "registered", is_flag=True, help="In the catalogue too.")
 @plain_errors
-def pack_build(folder: Path, refresh: bool) -> None:
+def pack_build(folder: Path, refresh: bool, registered: bool) -> None:
     """Build the image of FOLDER without running it."""
     from appliance import pack as form_pack
     from appliance.config import settings
-    from appliance.problems import Problem
 
-    config = settings()
-    try:
-        checked = form_pack.check((folder / "Formfile").read_bytes(), folder)
-    except OSError as error:
-        raise Problem("formfile-missing", f"{folder}: {error.strerror}") from None
-    show(checked.diagnostics)
-    if checked.formfile is None:
-        sys.exit(1)
-    request = form_pack.request(config, checked.formfile, folder, refresh)
+    formfile = checked_folder(folder)
+    request = form_pack.request(settings(), formfile, folder, refresh)
     made = form_pack.build(request, lambda line: click.echo(line, err=True))
     click.echo(f"{made.path} {made.size_bytes / 1e6:.0f} MB")
+    if registered:
+        register(formfile, made.build_id, made.digest)
+
+
+def register(formfile: Any, build_id: str, image: str) -> None:
+    """Register a build under the version that it has, or that the node chooses."""
+    from appliance.market.names import Known, next_version
+    from appliance.pack import as_document
+    from appliance.problems import Problem
+
+    owner = call("GET", "/api/v1/admin/account")["name"]
+    path = f"/api/v1/market/agents/{owner}/{formfile.name}"
+    try:
+        before = call("GET", path)["versions"]
+    except Problem as problem:
+        if problem.status != 404:
+            raise
+        before = []
+    known = [Known(v["version"], v["build_id"], v["image"]) for v in before]
+    version = formfile.version or next_version(known, build_id, image)
+    manifest = {"build_id": build_id, "image": image, "formfile": as_document(formfile)}
+    call("PUT", f"{path}/versions/{version}", json=manifest)
+    click.echo(f"registered: {owner}/{formfile.name} {version}")
 
 
 @pack.command("base")

@@ -41,6 +41,13 @@ def page() -> Any:
     return render()
 
 
+@blueprint.get(f"{API}/account")
+@requires("account")
+def show() -> Any:
+    """Who asks, as the node sees it."""
+    return jsonify(id=g.account.id, name=g.account.name, roles=list(g.account.roles))
+
+
 @blueprint.post("/account/password")
 @requires("account")
 def change_password_page() -> Any:

@@ -17,7 +17,7 @@ from appliance.pack.collection import (
     look,
     must_be_free,
 )
-from appliance.pack.files import check_file
+from appliance.pack.files import check_file, pack_folder
 from appliance.pack.formfile import Diagnostic, Formfile
 from appliance.pack.identity import as_document, build_id, from_document
 from appliance.pack.limits import BuildError, BuildLimits
@@ -65,5 +65,6 @@ __all__ = [
     "of_archive",
     "of_files",
     "of_folder",
+    "pack_folder",
     "unpack_isolated",
 ]
