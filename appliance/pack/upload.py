@@ -216,5 +216,6 @@ def _itself(content: IO[bytes]) -> IO[bytes]:
 def of_folder(folder: Path, target: Path) -> Upload:
     """Take a folder of this machine in, such as an example."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    paths = [path for path in paths if "__pycache__" not in path.parts]
     named = [(path.relative_to(folder).as_posix(), path) for path in paths]
     return of_files(((name, io.BytesIO(p.read_bytes())) for name, p in named), target)
