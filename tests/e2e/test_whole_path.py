@@ -93,7 +93,7 @@ def test_what_is_roots_is_closed_to_the_process_that_serves_pages(node: Node) ->
 def test_mistakes_in_the_editor_are_shown_while_typing(node: Node, tab: Page) -> None:
     tab.goto(f"{node.url}/pack/deploy")
     tab.fill("#formfile", "NAME a\nMEM 128\nENTRYPOINT x\n")
-    expect(tab.locator("#diagnostics .error")).to_contain_text("at least 512")
+    expect(tab.locator("#findings .error")).to_contain_text("at least 512")
 
 
 def test_an_uploaded_folder_becomes_a_healthy_agent(
