@@ -49,6 +49,8 @@ def serve() -> None:
         click.echo(said, err=True)
         settings.cache_clear()
         config = settings()
+    for note in older.translate(os.environ).notes:
+        click.echo(note, err=True)
     identity.must_open(config)
     ensure_certificate(config)
     click.echo(f"Formation answers at http://127.0.0.1:{config.http.port}")

@@ -40,7 +40,7 @@ class HttpSettings(Section):
 
 
 class AuthSettings(Section):
-    """Sessions, throttling and what counts as local."""
+    """Sessions and throttling."""
 
     session_hours: int = Field(72, ge=1, description="A session ends after this.")
     idle_hours: int = Field(
@@ -51,9 +51,6 @@ class AuthSettings(Section):
         ge=1,
         description="Failed log-ins or claim codes per address per 10 minutes; an "
         "account has five times as many, from addresses where it never logged in.",
-    )
-    loopback_trust: bool = Field(
-        False, description="Treat requests from loopback as the operator's."
     )
     operator_group: str = Field(
         "formation", description="Its members are operators on the CLI socket."
@@ -114,7 +111,7 @@ class PackSettings(Section):
 
 
 class FormnetSettings(Section):
-    """The mesh, and the bridge that guests are plugged into."""
+    """The bridge that guests are plugged into, and what they may reach."""
 
     cidr: IPv4Network = Field(
         IPv4Network("10.42.0.0/16"), description="The federation's IPv4 range."
@@ -122,9 +119,11 @@ class FormnetSettings(Section):
     bridge: str = Field(
         "formation0", max_length=15, description="Bridge of this node's guests."
     )
-    listen_port: int = Field(51820, ge=1, le=65535, description="WireGuard's UDP port.")
+    listen_port: int = Field(
+        51820, ge=1, le=65535, description="WireGuard port, for the mesh to come."
+    )
     external_endpoint: str = Field(
-        "auto", description="Address that other nodes reach this one at."
+        "auto", description="Address for other nodes, for the mesh to come."
     )
     guest_access: list[IPv4Network] = Field(
         [], description="Private ranges that guests may reach nevertheless."

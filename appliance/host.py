@@ -6,6 +6,7 @@ runtime is not started.
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,17 @@ from appliance.service import (
 )
 
 log = structlog.get_logger()
+REACH_S = 1.0
+
+
+def is_reachable(place: str) -> bool:
+    """Whether `host:port` accepts a connection now."""
+    host, _, port = place.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACH_S).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 @dataclass
@@ -90,6 +102,9 @@ class Host:
         return self._said(hosted, state, reason)
 
     def _start(self, hosted: _Hosted) -> Status:
+        for place in self._settings.node.wait_for:
+            if not hosted.service.always and not is_reachable(place):
+                return self._said(hosted, "waiting", f"{place} does not answer")
         for name in hosted.service.depends:
             needed = services().get(name)
             if needed and read_status(self._settings, needed).state not in (

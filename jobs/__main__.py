@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
-from appliance import identity, pack, schema, vmm, wake
+import structlog
+
+from appliance import identity, older, pack, schema, vmm, wake
 from appliance.admin.rights import authorise
 from appliance.config import Settings, settings
 from appliance.host import Host
 from appliance.operations import Runner
 from appliance.process import opened, run_rounds, set_up_logging
 from jobs.clock import timetable
+
+log = structlog.get_logger()
 
 
 def new_runner(config: Settings) -> Runner:
@@ -24,6 +29,8 @@ def new_runner(config: Settings) -> Runner:
 def main() -> None:
     config = settings()
     set_up_logging(config)
+    for note in older.translate(os.environ).notes:
+        log.warning("older.variable", note=note)
     schema.open_all(config)
     host = Host(config, "jobs")
     opened(host, lambda: identity.sealing_key(config))

@@ -5,13 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import pytest
 
 from appliance.cli import main
 from appliance.config import Settings
 from appliance.pack.directives import DIRECTIVES
 from appliance.service import services
+from tests.reference import PAGES
 
 DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.mark.parametrize("file", PAGES)
+def test_a_reference_page_is_what_the_code_says(file: str, settings: Settings) -> None:
+    written = (DOCS / file).read_text()
+    assert written == PAGES[file](), "python -m tests.reference writes it anew"
 
 
 def test_every_service_is_in_the_architecture() -> None:
