@@ -43,8 +43,6 @@ def serve() -> None:
     must_be_root()
     must_be_free(config)
     prepare(config)
-    for note in older.translate(os.environ).notes:
-        click.echo(note, err=True)
     if said := phrase.adopt(config, os.environ):
         click.echo(said, err=True)
         settings.cache_clear()
