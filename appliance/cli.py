@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from appliance.commands.accounts import account, admin, audit, token
+from appliance.commands.agents import agent
 from appliance.commands.instances import vmm
 from appliance.commands.secrets import secret
 from appliance.commands.tasks import run, tasks
@@ -475,7 +476,18 @@ def vmm_volume_delete(agent: str, name: str) -> None:
     follow(call("DELETE", f"/api/v1/vmm/volumes/{agent}/{name}")["id"])
 
 
-for _command in (run, tasks, redeploy, vmm, account, token, audit, admin, secret):
+for _command in (
+    run,
+    tasks,
+    agent,
+    redeploy,
+    vmm,
+    account,
+    token,
+    audit,
+    admin,
+    secret,
+):
     main.add_command(_command)
 
 

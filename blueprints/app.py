@@ -26,6 +26,7 @@ ROOMS = (
     "pack",
     "vmm",
     "market",
+    "catalogue",
     "dns",
     "formnet",
     "state",

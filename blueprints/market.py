@@ -12,7 +12,7 @@ from flask import Blueprint, Response, g, jsonify, redirect, render_template, re
 
 from appliance import clock, dns, operations, state
 from appliance.config import settings
-from appliance.market import idempotency, secrets, tasks, versions
+from appliance.market import idempotency, secrets, tasks, versions, withdraw
 from appliance.market.catalogue import find_agent
 from appliance.market.engine import current
 from appliance.market.example import example
@@ -220,6 +220,7 @@ def agent(name: str, owner: str | None = None) -> Any:
 @requires("developer")
 def register_version(owner: str, name: str, version: str) -> Any:
     must_change(owner)
+    withdraw.must_not_be_leaving(f"{owner}/{name}")
     found = state.select("account", name=owner)
     owner_id = found[0].id if found else g.account.id
     made, is_new = versions.register(owner_id, owner, name, version, body())

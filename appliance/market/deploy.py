@@ -7,7 +7,6 @@ instance while the one that ran before goes on.
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from dataclasses import asdict
@@ -20,13 +19,12 @@ from appliance import (
     events,
     formnet,
     identity,
-    operations,
     pack,
     state,
     vmm,
 )
 from appliance.config import settings
-from appliance.market import orders, versions
+from appliance.market import orders, turns, versions
 from appliance.market.names import next_version
 from appliance.operations import Kind, Run, Step
 from appliance.problems import Conflict, NotFound, Problem
@@ -66,6 +64,7 @@ def plan(run: Run) -> None:
 
 def _plan_registered(run: Run) -> None:
     """A version that is registered already, by the image that was built for it."""
+    _await_turn(run, run.params["version"].partition("@")[0])
     record = state.find("version", run.params["version"])
     if record is None:
         raise NotFound(
@@ -79,7 +78,6 @@ def _plan_registered(run: Run) -> None:
             "again.",
         )
     formfile = pack.from_document({**body["formfile"], "steps": []})
-    _await_turn(run, body["agent"])
     _must_have_secrets(run.params["owner_name"], formfile)
     if any(user.passwd_hash is None for user in formfile.users):
         run.log("Passwords of its USERs are not kept with a version; they have none.")
@@ -95,20 +93,9 @@ def _plan_registered(run: Run) -> None:
 
 
 def _await_turn(run: Run, agent: str) -> None:
-    """Deployments of one agent go one after the other, in their ids' order."""
+    """Deployments and deletions of one agent go one after the other."""
     run.remember(agent=agent)
-    pause = threading.Event()
-    while earlier := [
-        row.id
-        for row in operations.recent(limit=1000, live=True)
-        if row.kind == "deploy" and row.id < run.id
-        if json.loads(row.memory).get("agent", agent) == agent
-    ]:
-        run.check()
-        run.progress(
-            None, f"waiting for the deployment {earlier[-1]} of the same agent"
-        )
-        pause.wait(0.5)
+    turns.wait(run, agent)
 
 
 def _must_have_secrets(owner: str, formfile: pack.Formfile) -> None:

@@ -1,6 +1,6 @@
 """The operations of the marketplace, for the registry of operations."""
 
-from appliance.market import lifecycle
+from appliance.market import lifecycle, withdraw
 from appliance.market.deploy import DEPLOY
 
-KINDS = (DEPLOY, *lifecycle.KINDS)
+KINDS = (DEPLOY, *lifecycle.KINDS, *withdraw.KINDS)

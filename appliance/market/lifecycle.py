@@ -56,17 +56,17 @@ def at_work(instance: str) -> list[operations.Operation]:
     return [row for row in live if instance in (row.id, row.subject)]
 
 
-def _await_turn(run: Run) -> None:
+def wait(run: Run, instance: str) -> None:
     """Operations on one instance go one after the other, in their ids' order."""
     pause = threading.Event()
-    while earlier := [row for row in at_work(run.subject) if row.id < run.id]:
+    while earlier := [row for row in at_work(instance) if row.id < run.id]:
         run.check()
         run.progress(None, f"waiting for {earlier[-1].title!r}")
         pause.wait(0.2)
 
 
 def stop(run: Run) -> None:
-    _await_turn(run)
+    wait(run, run.subject)
     record = _record(run)
     state.change("instance", record.id, desired="stopped")
     vmm.shutdown(record.id)
@@ -75,7 +75,7 @@ def stop(run: Run) -> None:
 
 
 def start(run: Run) -> None:
-    _await_turn(run)
+    wait(run, run.subject)
     record = _record(run)
     state.change("instance", record.id, desired="running", state="booting", reason="")
     vmm.boot(record.id)
@@ -84,7 +84,7 @@ def start(run: Run) -> None:
 
 
 def reboot(run: Run) -> None:
-    _await_turn(run)
+    wait(run, run.subject)
     record = _record(run)
     state.change("instance", record.id, desired="running", state="booting", reason="")
     vmm.shutdown(record.id)
@@ -119,7 +119,7 @@ def _await_health(run: Run, record: state.Record) -> None:
 
 def delete(run: Run) -> None:
     """The instance, its disk and its names go; the agent stays in the catalogue."""
-    _await_turn(run)
+    wait(run, run.subject)
     record = state.find("instance", run.subject)
     vmm.delete(run.subject)
     vmm.forget(run.subject)

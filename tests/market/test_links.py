@@ -3,20 +3,30 @@ records, and nothing that nobody needs."""
 
 from __future__ import annotations
 
+import contextlib
+
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from appliance import identity, operations, state
 from appliance.config import Settings
-from appliance.market import lifecycle
-from appliance.problems import Problem
+from appliance.market import lifecycle, withdraw
+from appliance.problems import Conflict, Problem
 from appliance.state import inspection
 from appliance.vmm import instances
 from tests.market.test_deploy import World, world  # noqa: F401
 
 BREAKS = ("create", "boot")
-ACTS = ("deploy", "same again", "fail", "stuck", "delete")
+ACTS = (
+    "deploy",
+    "same again",
+    "fail",
+    "stuck",
+    "delete",
+    "delete agent",
+    "delete version",
+)
 
 
 class Life:
@@ -43,8 +53,25 @@ class Life:
             for record in state.select("instance"):
                 run = operations.Run(record.id, "1", record.id, {}, {})
                 lifecycle.delete(run)
+        elif act == "delete agent":
+            self.delete_agent()
+        elif act == "delete version":
+            self.delete_versions()
         self.world.fail.clear()
         self.reconcile()
+
+    @staticmethod
+    def delete_agent() -> None:
+        for record in state.select("agent"):
+            operations.execute(withdraw.request(record.id, "1"), "worker")
+
+    @staticmethod
+    def delete_versions() -> None:
+        for record in state.select("version"):
+            agent, version = record.body["agent"], record.body["version"]
+            with contextlib.suppress(Conflict):  # the latest, or one that runs
+                id_ = withdraw.request_version(agent, version, "1")
+                operations.execute(id_, "worker")
 
     @staticmethod
     def deploy(version: str) -> None:

@@ -1,0 +1,113 @@
+"""Taking agents and versions out of the catalogue; a page asks before."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, g, jsonify, redirect, render_template, request
+
+from appliance.admin import storage
+from appliance.config import settings
+from appliance.market import withdraw
+from appliance.market.catalogue import find_agent
+from appliance.problems import Conflict, Invalid, Unavailable
+from blueprints.access import must_change, must_see, requires
+from blueprints.vmm import accepted
+
+blueprint = Blueprint("catalogue", __name__)
+AGENT = "/api/v1/market/agents/<owner>/<name>"
+PAGE = "/market/<owner>/<name>"
+VERSION = "/versions/<version>"
+
+
+def volumes(owner: str, name: str) -> list[storage.Document] | None:
+    """The agent's volumes as they were measured; None where they were not yet."""
+    try:
+        found = storage.report(settings())["volumes"]
+    except Unavailable:
+        return None
+    return [v for v in found if (v["owner"], v["agent"]) == (owner, name)]
+
+
+def wanted(owner: str, name: str) -> str:
+    """The full name of an agent that the caller may delete."""
+    must_change(owner)
+    return find_agent(name, owner).id
+
+
+@blueprint.get(f"{AGENT}/belongings")
+@requires("account")
+def belongings(owner: str, name: str) -> Any:
+    """What a deletion of the agent takes with it, and its volumes."""
+    must_see(owner)
+    agent = find_agent(name, owner).id
+    found = asdict(withdraw.belongings(agent))
+    return jsonify(agent=agent, **found, volumes=volumes(owner, name))
+
+
+@blueprint.delete(AGENT)
+@requires("developer")
+def delete_agent(owner: str, name: str) -> Any:
+    """Its volumes stay, but for `?volumes=1`."""
+    asked = request.args.get("volumes", "0")
+    if asked not in ("0", "1"):
+        raise Invalid("volumes: 0 or 1.", volumes="not 0 or 1")
+    agent = wanted(owner, name)
+    return accepted(withdraw.request(agent, g.account.id, asked == "1"))
+
+
+@blueprint.delete(f"{AGENT}{VERSION}")
+@requires("developer")
+def delete_version(owner: str, name: str, version: str) -> Any:
+    agent = wanted(owner, name)
+    return accepted(withdraw.request_version(agent, version, g.account.id))
+
+
+@blueprint.get(f"{PAGE}/delete")
+@requires("developer")
+def agent_page(owner: str, name: str) -> Any:
+    return confirm_agent(owner, name)
+
+
+def confirm_agent(owner: str, name: str, error: str = "") -> str:
+    agent = wanted(owner, name)
+    return render_template(
+        "market/agent_delete.html",
+        agent=agent,
+        found=withdraw.belongings(agent),
+        volumes=volumes(owner, name),
+        error=error,
+    )
+
+
+@blueprint.post(f"{PAGE}/delete")
+@requires("developer")
+def agent_form(owner: str, name: str) -> Any:
+    """Deletes once the agent's name was typed."""
+    agent = wanted(owner, name)
+    if request.form.get("confirm", "").strip() != agent:
+        return confirm_agent(owner, name, f"Type {agent}; nothing was deleted."), 422
+    made = withdraw.request(agent, g.account.id, bool(request.form.get("volumes")))
+    return redirect(f"/operations/{made}", 303)
+
+
+@blueprint.get(f"{PAGE}{VERSION}/delete")
+@requires("developer")
+def version_page(owner: str, name: str, version: str) -> Any:
+    agent, why = wanted(owner, name), ""
+    try:
+        withdraw.must_be_removable(agent, version)
+    except Conflict as problem:
+        why = problem.detail
+    return render_template(
+        "market/version_delete.html", agent=agent, version=version, why=why
+    )
+
+
+@blueprint.post(f"{PAGE}{VERSION}/delete")
+@requires("developer")
+def version_form(owner: str, name: str, version: str) -> Any:
+    agent = wanted(owner, name)
+    made = withdraw.request_version(agent, version, g.account.id)
+    return redirect(f"/operations/{made}", 303)
