@@ -75,7 +75,7 @@ def test_bad_wishes_change_nothing(bo: Person) -> None:
 
 def test_the_page_says_what_goes_and_asks_for_the_name(bo: Person) -> None:
     page = bo.browser.get(f"{PAGE}/delete").text
-    for text in ("i1", "0.1.0, 0.2.0", "/data (11.4 MiB)", "they stay unless"):
+    for text in ("i1", "0.1.0, 0.2.0", "/data (12 MB)", "they stay unless"):
         assert text in page
     assert bo.post(f"{PAGE}/delete", confirm="echo") == 422
     assert asked() == []
