@@ -44,8 +44,10 @@ def post_worker_init(worker: Any) -> None:
     from appliance import wake
     from appliance.config import settings
     from appliance.host import Host
+    from appliance.process import set_up_logging
 
     config = settings()
+    set_up_logging(config)
     host = Host(config, "gateway" if process() == "gateway" else "web")
     waiter = wake.Waiter(config.run_dir, process())
     worker.rounds = threading.Thread(

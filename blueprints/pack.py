@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from flask import Blueprint, Response, g, jsonify, redirect, render_template, request
+from flask import Blueprint, Response, g, jsonify, render_template, request
 
 from appliance import operations, pack
 from appliance.config import settings
@@ -96,7 +96,7 @@ def deploy_page() -> Any:
     order = None
     try:
         order = receive(text)
-        return redirect(f"/operations/{submit(order)}", 303)
+        return go_to(f"/operations/{submit(order)}")
     except Problem as problem:
         if problem.status != 422:
             raise
@@ -109,6 +109,13 @@ def deploy_page() -> Any:
         else:
             diagnostics = found
         return show(text, diagnostics, 422, **members)
+
+
+def go_to(path: str) -> Response:
+    """To another page, with its own scripts, also where htmx sent the form."""
+    if request.headers.get("HX-Request"):
+        return Response(status=204, headers={"HX-Redirect": path})
+    return Response(status=303, headers={"Location": path})
 
 
 def lines(order: orders.Order) -> list[str]:

@@ -94,6 +94,14 @@ def test_text_alone_is_deployed_with_a_hash_for_its_password(ada: Person) -> Non
     assert "passwd:" in params["formfile"]
 
 
+def test_a_browser_with_scripts_is_sent_to_the_operations_own_page(ada: Person) -> None:
+    headers = {"X-CSRF-Token": ada.csrf, "HX-Request": "true"}
+    data = {"formfile": "NAME a\nENTRYPOINT x"}
+    answer = ada.browser.post("/pack/deploy", data=data, headers=headers)
+    (operation,) = operations.recent()
+    assert answer.headers["HX-Redirect"] == f"/operations/{operation.id}"
+
+
 def test_an_uploads_formfile_is_kept_apart_and_concealed(
     ada: Person, kept: Callable[[], list[Path]]
 ) -> None:
