@@ -23,6 +23,7 @@ from blueprints.access import (
     requires,
 )
 from blueprints.broadcast import Update
+from blueprints.vmm import seen_gpus
 from blueprints.words import percent, rate, size
 
 blueprint = Blueprint("dashboard", __name__)
@@ -64,6 +65,9 @@ def update(subject: str) -> Update:
     fragments = {
         name: render_template(f"admin/dashboard/{name}.html", **shown) for name in PARTS
     }
+    if shown["gpus"]:
+        gpus = render_template("admin/dashboard/gpus.html", **shown)
+        fragments["gpus"] = gpus
     for figure in shown["figures"]:
         fragments[f"figure-{figure.name}"] = render_template(
             "admin/dashboard/figure.html", figure=figure
@@ -84,6 +88,7 @@ def overview() -> dict[str, Any]:
         "answer": answer(bodies),
         "attention": attention(wanted, bodies, disk.percent / 100),
         "figures": figures(latest, disk.total, disk.free),
+        "gpus": seen_gpus(),
         "latest": latest,
         "services": [(s, read_status(settings(), s)) for s in services().values()],
         "running": [running(row) for row in at_work[:3]],

@@ -150,6 +150,21 @@ def log(id_: str) -> Any:
     return jsonify(part(id_, "log"))
 
 
+@blueprint.get("/api/v1/vmm/gpus")
+@requires("account")
+def gpus() -> Any:
+    return jsonify(gpus=seen_gpus())
+
+
+def seen_gpus() -> list[dict[str, Any]]:
+    """The node's GPUs; who holds one is told to those who may see that instance."""
+    private = ("instance", "agent", "owner_name")
+    return [
+        gpu if may_see(gpu["owner_name"]) else {**gpu, **dict.fromkeys(private)}
+        for gpu in vmm.gpus()
+    ]
+
+
 def part(id_: str, what: str) -> dict[str, Any]:
     """Lines of console or agent's log, and where the next part begins."""
     after = request.args.get("after", type=int)

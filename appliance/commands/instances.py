@@ -43,8 +43,22 @@ def vmm_list() -> None:
     for item in call("GET", API)["instances"]:
         say(
             f"{item['id']} {item['agent']:24} {item['version']:8} "
-            f"{item['state']:10} {item['address']} {item['reason']}"
+            f"{item['state']:10} {item['address']} "
+            + " ".join([*(gpu["name"] for gpu in item.get("gpus", ())), item["reason"]])
         )
+
+
+@vmm.command("gpus")
+@plain_errors
+def vmm_gpus() -> None:
+    """List the GPUs of this node, and who holds them."""
+    found = call("GET", "/api/v1/vmm/gpus")["gpus"]
+    for gpu in found:
+        by = f" by {gpu['agent']}" if gpu["agent"] else ""
+        why = f": {gpu['reason']}" if gpu["reason"] else ""
+        say(f"{gpu['address']} {gpu['name']}, {gpu['state']}{by}{why}")
+    if not found:
+        say("This node has no GPU.")
 
 
 def show(instance: str, what: str, on: bool) -> None:

@@ -31,7 +31,7 @@ from appliance.problems import Conflict, NotFound, Problem
 
 PROBE_S = 0.15
 ENDED, ENDS = "agent: exited with status", 4
-_placing = threading.Lock()  # room and address are looked for and taken in one go
+_placing = threading.Lock()  # room, address and GPUs are looked for and taken in one go
 
 
 def plan(run: Run) -> None:
@@ -185,7 +185,7 @@ def unregister(run: Run) -> None:
 
 
 def place(run: Run) -> None:
-    """Find room and an address, and write the Instance before its VM exists."""
+    """Find room, an address and GPUs, and write the Instance before its VM exists."""
     formfile = _formfile(run)
     network = formnet.ensure_network(settings())
     with _placing:
@@ -195,8 +195,12 @@ def place(run: Run) -> None:
             taken = {r.body["address"] for r in state.select("instance")}
             address = formnet.free_address(network.block, taken)
             body = _instance_body(run, formfile, address)
+            wishes = [(gpu.model, gpu.count) for gpu in formfile.gpus]
+            body["gpus"] = vmm.choose_gpus(wishes, run.memory["agent"])
             record = state.put("instance", run.id, body)
-    vmm.create(_spec(run, formfile, record.body["address"], network))
+    for gpu in record.body["gpus"]:
+        run.log(f"GPU {gpu['name']} at {gpu['address']}")
+    vmm.create(_spec(run, formfile, record.body, network))
 
 
 def _must_have_room(owner: str, formfile: pack.Formfile) -> None:
@@ -239,7 +243,7 @@ def _instance_body(run: Run, formfile: pack.Formfile, address: str) -> dict[str,
 
 
 def _spec(
-    run: Run, formfile: pack.Formfile, address: str, network: formnet.Network
+    run: Run, formfile: pack.Formfile, body: dict[str, Any], network: formnet.Network
 ) -> vmm.InstanceSpec:
     from appliance.market.secrets import reveal
 
@@ -255,7 +259,7 @@ def _spec(
         memory_mib=formfile.memory_mib,
         disk_gib=formfile.disk_gib,
         bridge=network.bridge,
-        address=address,
+        address=body["address"],
         prefix=network.block.prefixlen,
         gateway=network.gateway,
         accelerator=vmm.accelerator(config),
@@ -264,6 +268,7 @@ def _spec(
             (f"volume{n}", vmm.volume_file(config, owner, formfile.name, path))
             for n, path in enumerate(formfile.volumes)
         ),
+        gpus=tuple(_gpu_addresses(body)),
         env=reveal(owner, formfile.name),
         shadow=tuple(
             f"{user.username}:{'!' if user.lock_passwd else ''}{user.passwd_hash}"
@@ -278,18 +283,29 @@ def _spec(
     )
 
 
+def _gpu_addresses(body: dict[str, Any]) -> list[str]:
+    """Of an instance's GPUs and of what goes along with them."""
+    gpus = body.get("gpus", ())
+    return [address for gpu in gpus for address in (gpu["address"], *gpu["along"])]
+
+
 def boot(run: Run) -> None:
     instance = run.memory["instance"]
     state.change("instance", instance, state="booting")
-    _stop_holders_of_volumes(run)
+    _stop_holders(run)
     vmm.boot(instance)
 
 
-def _stop_holders_of_volumes(run: Run) -> None:
-    """A volume is written by one instance at a time."""
-    if not run.memory["formfile"]["volumes"]:
-        return
-    holders = [r for r in _others(run) if r.body["desired"] == "running"]
+def _stop_holders(run: Run) -> None:
+    """A volume or GPU is one instance's at a time."""
+    volumes = run.memory["formfile"]["volumes"]
+    gpus = set(_gpu_addresses(_body(run.memory["instance"])))
+    holders = [
+        record
+        for record in _others(run)
+        if record.body["desired"] == "running"
+        if volumes or gpus.intersection(_gpu_addresses(record.body))
+    ]
     if "held" not in run.memory:
         run.remember(held=[record.id for record in holders])
     for record in holders:
@@ -298,7 +314,7 @@ def _stop_holders_of_volumes(run: Run) -> None:
 
 
 def start_holders(run: Run) -> None:
-    """Undo: those that gave their volumes up run again."""
+    """Undo: those that gave volumes or GPUs up run again."""
     for instance in run.memory.get("held", []):
         if state.find("instance", instance):
             state.change("instance", instance, desired="running")

@@ -16,6 +16,7 @@ from appliance.vmm.instances import (
     shutdown,
 )
 from appliance.vmm.leftovers import backing_images, sweep
+from appliance.vmm.pci import choose_gpus, gpus
 from appliance.vmm.probe import accelerator, known_accelerator
 from appliance.vmm.room import check_capacity
 from appliance.vmm.volumes import (
@@ -34,6 +35,7 @@ __all__ = [
     "agent_lines",
     "boot",
     "check_capacity",
+    "choose_gpus",
     "console_after",
     "console_tail",
     "create",
@@ -43,6 +45,7 @@ __all__ = [
     "find_volume",
     "folder",
     "forget",
+    "gpus",
     "kernel_arguments",
     "known_accelerator",
     "probe_health",

@@ -13,7 +13,8 @@ CMDLINE = "console=ttyS0 quiet panic=5"
 
 @dataclass(frozen=True)
 class InstanceSpec:
-    """What one VM is made from. `env` holds secrets: it goes to the seed alone."""
+    """What one VM is made from. `env` holds secrets: it goes to the seed alone;
+    `gpus` are PCI addresses on the node, such as 0000:01:00.0."""
 
     id: str
     hostname: str
@@ -30,6 +31,7 @@ class InstanceSpec:
     accelerator: str = "tcg"
     cmdline: str = CMDLINE
     volumes: tuple[tuple[str, Path], ...] = ()
+    gpus: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict, repr=False)
     shadow: tuple[str, ...] = field(default=(), repr=False)
     expire: tuple[str, ...] = ()
@@ -61,6 +63,8 @@ def domain_xml(spec: InstanceSpec) -> str:
     for number, (serial, path) in enumerate(spec.volumes):
         _disk(devices, f"vd{chr(ord('c') + number)}", "raw", path, serial)
     _network(devices, spec)
+    for address in spec.gpus:
+        _host_device(devices, address)
     _console(devices, spec)
     rng = SubElement(devices, "rng", model="virtio")
     _text(rng, "backend", "/dev/urandom", model="random")
@@ -92,6 +96,18 @@ def _network(devices: Element, spec: InstanceSpec) -> None:
     SubElement(interface, "source", bridge=spec.bridge)
     SubElement(interface, "model", type="virtio")
     SubElement(interface, "port", isolated="yes")
+
+
+def _host_device(devices: Element, address: str) -> None:
+    """libvirt takes it from its driver at the start and gives it back at the end."""
+    bus, _, function = address.rpartition(".")
+    parts = dict(zip(("domain", "bus", "slot"), bus.split(":"), strict=True))
+    parts["function"] = function
+    hostdev = SubElement(
+        devices, "hostdev", mode="subsystem", type="pci", managed="yes"
+    )
+    source = SubElement(hostdev, "source")
+    SubElement(source, "address", {name: f"0x{part}" for name, part in parts.items()})
 
 
 def _console(devices: Element, spec: InstanceSpec) -> None:

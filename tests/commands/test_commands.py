@@ -11,7 +11,7 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from appliance import operations, state
+from appliance import identity, operations, state
 from appliance.admin import accounts, passwords, tokens
 from appliance.cli import main
 from appliance.commands import versions
@@ -20,8 +20,10 @@ from appliance.market import engine as engines
 from appliance.market import tasks
 from appliance.service import choose
 from appliance.state.server import StateServer
+from appliance.vmm import pci
 from blueprints import create_app
 from tests.market.agents import Agent
+from tests.vmm import machines
 
 
 @pytest.fixture
@@ -145,3 +147,31 @@ def test_redeploy_is_asked_of_the_agents_latest_version(
     state.put("version", "ada/echo@0.1.0", body)
     assert form("redeploy", "ada/echo", "0.1.0").exit_code == 0
     assert operations.get(followed[0]).title == "Deploying ada/echo 0.1.0"
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> machines.Machine:
+    made = machines.Machine(tmp_path / "machine")
+    monkeypatch.setattr(pci, "ROOT", made.root)
+    return made
+
+
+def test_gpus_are_listed_with_who_holds_them(
+    agent: Agent, settings: Settings, machine: machines.Machine
+) -> None:
+    assert form("vmm", "gpus").output == "This node has no GPU.\n"
+    machine.add_rtx()
+    name = "NVIDIA AD102 [GeForce RTX 4090]"
+    assert form("vmm", "gpus").output == f"{machines.RTX} {name}, free\n"
+    gpu = {"address": machines.RTX, "name": name, "along": [machines.AUDIO]}
+    state.change("instance", "i1", node=identity.node_id(settings), gpus=[gpu])
+    assert form("vmm", "gpus").output.endswith(", in use by ada/echo\n")
+    assert name in form("vmm", "list").output
+
+
+def test_a_gpu_that_cannot_be_given_says_why(
+    agent: Agent, machine: machines.Machine
+) -> None:
+    machine.add_rtx(group=None)
+    said = form("vmm", "gpus").output
+    assert said.endswith("not usable: the machine's IOMMU is off\n")

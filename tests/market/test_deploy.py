@@ -16,6 +16,8 @@ from appliance.config import Settings
 from appliance.market import deploy, lifecycle, orders
 from appliance.problems import EngineGone, Problem
 from appliance.state.server import StateServer
+from appliance.vmm import pci
+from tests.vmm import machines
 
 STEPS = [step.name for step in deploy.DEPLOY.steps]
 
@@ -411,3 +413,131 @@ def test_a_version_without_its_image_is_refused_and_the_old_one_stays(
     assert "removed to make room" in json.loads(failed.error or "{}")["detail"]
     assert what_is_there(world) == before
     assert "no version" in (redeploy("ada/echo@9.0.0").error or "")
+
+
+@pytest.fixture
+def machine(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> machines.Machine:
+    made = machines.Machine(tmp_path / "machine")
+    monkeypatch.setattr(pci, "ROOT", made.root)
+    return made
+
+
+RTX = {
+    "address": machines.RTX,
+    "name": "NVIDIA AD102 [GeForce RTX 4090]",
+    "along": [machines.AUDIO],
+}
+
+
+def test_a_gpu_is_given_with_what_goes_along(
+    world: World, machine: machines.Machine
+) -> None:
+    machine.add_rtx()
+    done = world.deploy_text('GPU "RTX 4090:1"')
+    assert done.state == "completed"
+    (instance,) = state.select("instance")
+    assert instance.body["gpus"] == [RTX]
+    assert world.specs[-1].gpus == (machines.RTX, machines.AUDIO)
+    lines = [line for *_, line in operations.log_lines(done.id)]
+    assert "GPU NVIDIA AD102 [GeForce RTX 4090] at 0000:01:00.0" in lines
+
+
+def test_who_asks_for_no_gpu_gets_none(world: World, machine: machines.Machine) -> None:
+    machine.add_rtx()
+    world.deploy()
+    (instance,) = state.select("instance")
+    assert instance.body["gpus"] == []
+    assert world.specs[-1].gpus == ()
+
+
+def test_a_gpu_that_is_not_there_is_said_and_leaves_nothing(
+    world: World, machine: machines.Machine
+) -> None:
+    failed = world.deploy_text("GPU RTX")
+    assert json.loads(failed.error or "{}")["detail"] == (
+        "No GPU whose name begins with RTX is free on this node; it has none."
+    )
+    for kind in ("agent", "version", "deployment", "instance", "domain"):
+        assert state.select(kind) == []
+    assert world.machines == {}
+
+
+def test_without_an_iommu_the_cure_is_said(
+    world: World, machine: machines.Machine
+) -> None:
+    machine.add_rtx(group=None)
+    failed = world.deploy_text("GPU RTX")
+    assert "intel_iommu=on" in json.loads(failed.error or "{}")["detail"]
+    assert state.select("instance") == []
+
+
+def test_a_gpu_is_held_until_its_instance_goes(
+    world: World, machine: machines.Machine
+) -> None:
+    machine.add_rtx()
+    other = "NAME other\nGPU RTX\nENTRYPOINT true\n"
+    first = world.deploy_text("GPU RTX").id
+    state.change("instance", first, desired="stopped", state="stopped")
+    failed = world.submit_text(other)
+    operations.execute(failed, "w")
+    detail = json.loads(operations.get(failed).error or "{}")["detail"]
+    assert "(in use by ada/echo)" in detail
+    vmm.forget(first)
+    done = world.submit_text(other)
+    operations.execute(done, "w")
+    assert operations.get(done).state == "completed"
+
+
+def test_another_node_with_the_same_addresses_does_not_hold_them(
+    world: World, machine: machines.Machine
+) -> None:
+    machine.add_rtx()
+    body = {"agent": "bo/x", "node": "another", "address": "", "gpus": [RTX]}
+    state.put("instance", "far", body)
+    assert world.deploy_text("GPU RTX").state == "completed"
+
+
+def test_the_only_gpu_is_handed_on_to_the_next_version(
+    world: World, machine: machines.Machine
+) -> None:
+    machine.add_rtx()
+    first = world.deploy_text("VERSION 0.1.0\nGPU RTX").id
+    seen: list[dict[str, str]] = []
+    boot = vmm.boot
+
+    def look(instance: str) -> None:
+        seen.append(dict(world.machines))
+        boot(instance)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vmm, "boot", look)
+        second = world.deploy_text("VERSION 0.2.0\nGPU RTX")
+    assert second.state == "completed"
+    assert seen[0][first] == "off"
+    (instance,) = state.select("instance")
+    assert (instance.id, instance.body["gpus"]) == (second.id, [RTX])
+
+
+def test_a_gpu_goes_back_when_the_next_version_fails(
+    world: World, machine: machines.Machine
+) -> None:
+    machine.add_rtx()
+    first = world.deploy_text("VERSION 0.1.0\nGPU RTX").id
+    world.fail["boot"] = Problem("no-luck", "QEMU does not start.")
+    assert world.deploy_text("VERSION 0.2.0\nGPU RTX").state == "failed"
+    (instance,) = state.select("instance")
+    assert (instance.id, instance.body["desired"]) == (first, "running")
+    assert instance.body["gpus"] == [RTX]
+
+
+def test_a_second_gpu_leaves_the_older_version_running_meanwhile(
+    world: World, machine: machines.Machine
+) -> None:
+    machine.add_rtx()
+    machine.add("0000:03:00.0", "10de:2684", "030000", 3)
+    world.deploy_text("VERSION 0.1.0\nGPU RTX")
+    second = world.deploy_text("VERSION 0.2.0\nGPU RTX")
+    assert world.specs[-1].gpus == ("0000:03:00.0",)
+    assert json.loads(second.memory)["held"] == []
