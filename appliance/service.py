@@ -87,7 +87,8 @@ class Page:
     `heading` is what it stands under there: empty for what people look at daily
     (on a phone the bar at the bottom), else Network, Federation, Administration
     or one of a plug-in's own. Lower ranks stand higher. `count`, where there is
-    one, says how many things the page lists.
+    one, says how many things the page lists: of the account of this name, or of all
+    where that is None.
     """
 
     path: str
@@ -95,7 +96,7 @@ class Page:
     heading: str = ""
     rank: int = 50
     role: str = "account"
-    count: Callable[[], int] | None = None
+    count: Callable[[str | None], int] | None = None
 
 
 @dataclass(frozen=True)

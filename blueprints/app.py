@@ -27,6 +27,7 @@ ROOMS = (
     "vmm",
     "market",
     "catalogue",
+    "tasks",
     "dns",
     "formnet",
     "state",

@@ -19,6 +19,7 @@ from appliance.market.example import example
 from appliance.plain import harmless, pretty
 from appliance.problems import Invalid, NotFound, Problem
 from blueprints.access import may_see, must_change, requires
+from blueprints.tasks import changed, document, may_end, seen, whose
 
 blueprint = Blueprint("market", __name__)
 API = "/api/v1/market"
@@ -127,7 +128,7 @@ def submit_task(name: str, owner: str | None = None) -> Any:
 @blueprint.get(f"{API}/tasks/<id_>")
 @requires("account", "tasks")
 def show(id_: str) -> Any:
-    task = tasks.get(id_, g.account.id)
+    task = seen(id_)
     wait = request.args.get("wait", "0")
     if not re.fullmatch(r"\d{1,9}", wait):
         raise Invalid(f"wait: a number of seconds, at most {HOLD_S}.", wait="no number")
@@ -137,7 +138,7 @@ def show(id_: str) -> Any:
             task = current().wait(task, min(int(wait), HOLD_S))
         finally:
             leave()
-    answer = jsonify(tasks.as_document(task))
+    answer = jsonify(document(task))
     answer.set_etag(tasks.digest(answer.json)[7:39])
     return answer.make_conditional(request)
 
@@ -145,7 +146,7 @@ def show(id_: str) -> Any:
 @blueprint.get(f"{API}/tasks/<id_>/events")
 @requires("account", "tasks")
 def events(id_: str) -> Any:
-    task = tasks.get(id_, g.account.id)
+    task = seen(id_)
     last = request.headers.get("Last-Event-ID", "0")
     after = int(last) if re.fullmatch(r"\d{1,15}", last) else 0
     return stream(id_, after, current().seat(f"{task.owner}/{task.agent}"))
@@ -183,7 +184,7 @@ def follow(id_: str, after: int = 0) -> Iterator[str]:
 @blueprint.post(f"{API}/tasks/<id_>/cancel")
 @requires("developer", "tasks", audited=False)
 def cancel(id_: str) -> Any:
-    task = tasks.get(id_, g.account.id)
+    task = changed(id_)
     current().cancel(task)
     return jsonify(tasks.as_document(tasks.get(id_)))
 
@@ -192,8 +193,8 @@ def cancel(id_: str) -> Any:
 @requires("account", "tasks")
 def index() -> Any:
     wish = {name: request.args.get(name, "") for name in ("agent", "state", "after")}
-    rows, following = tasks.page(tasks.selection(g.account.id, **wish))
-    return jsonify(tasks=[tasks.as_document(row) for row in rows], next=following)
+    rows, following = tasks.page(tasks.selection(whose(), **wish))
+    return jsonify(tasks=[document(row) for row in rows], next=following)
 
 
 @blueprint.get(f"{API}/agents")
@@ -277,19 +278,20 @@ def task_part(task: str) -> Any:
 @blueprint.post("/market/tasks/<task>/cancel")
 @requires("developer", "tasks", audited=False)
 def cancel_page(task: str) -> Any:
-    found = tasks.get(task, g.account.id)
+    found = changed(task)
     current().cancel(found)
     return redirect(f"/market/{found.owner}/{found.agent}?task={task}#task", 303)
 
 
 def task_view(id_: str) -> dict[str, Any]:
-    """The caller's task, and what the agent said so far."""
-    row = tasks.get(id_, g.account.id)
+    """A task that the caller may see, and what the agent said so far."""
+    row = seen(id_)
     said = [json.loads(text) for _, kind, text in tasks.events(id_) if kind == "delta"]
     texts = [d["text"] if isinstance(d, dict) and "text" in d else d for d in said]
     request_ = json.loads(row.request)
     return {
-        "task": tasks.as_document(row),
+        "task": document(row),
+        "may_cancel": may_end(row),
         "created": row.created,
         "input": pretty(request_["input"]),
         "streamed": harmless(
@@ -308,7 +310,7 @@ def render_agent(
     secret_errors: dict[str, str] | None = None,
 ) -> Any:
     found = find_agent(name, owner)
-    mine = tasks.selection(g.account.id, f"{owner}/{name}").limit(10)
+    mine = tasks.selection(tasks.of_caller(g.account.id), f"{owner}/{name}").limit(10)
     lately = list(mine)
     card = current().card(found.id)
     shown = request.args.get("task", "")

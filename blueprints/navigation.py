@@ -69,9 +69,11 @@ def currency(page: Page, path: str) -> Literal["page", "true", ""]:
 
 
 def groups(account: accounts.Account, path: str) -> list[tuple[str, list[Link]]]:
-    """(heading, links) in order; at most one link is current."""
+    """(heading, links) in order; at most one link is current, and what is counted is
+    what the account may see."""
+    whose = None if may(account, "auditor") else account.name
     links = [
-        Link(page, currency(page, path), page.count() if page.count else None)
+        Link(page, currency(page, path), page.count(whose) if page.count else None)
         for page in pages(account)
     ]
     by_heading = groupby(links, key=lambda link: link.page.heading)

@@ -3,7 +3,6 @@ them are genuine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -68,20 +67,27 @@ def whole(record: Record) -> dict[str, Any]:
         "headers": [document(h) for h in reader.headers(record.kind, record.id)],
         "links": [asdict(end) for end in ends["links"]],
         "linked_from": [asdict(end) for end in ends["linked_from"]],
+        "hidden": ends["hidden"],
     }
 
 
 @blueprint.app_template_global()
-def ends_of(kind: str, id_: str) -> dict[str, Sequence[walk.Reference]]:
-    """Both ends of a record's links, for any page."""
+def ends_of(kind: str, id_: str) -> dict[str, Any]:
+    """Both ends of a record's links, for any page; those that the caller may not see
+    are only counted, in `hidden`."""
     reader = open_state(settings())
     record = reader.find(kind, id_)
     links = walk.links(reader, record) if record else []
     linked_from = walk.linked_from(reader, kind, id_)
-    return {
+    shown = {
         "links": [end for end in links if is_shown(end)],
         "linked_from": [end for end in linked_from if is_shown(end)],
     }
+    hidden = {
+        "links": len(links) - len(shown["links"]),
+        "linked_from": len(linked_from) - len(shown["linked_from"]),
+    }
+    return {**shown, "hidden": hidden}
 
 
 def is_shown(end: walk.Reference) -> bool:

@@ -89,20 +89,26 @@ def text_of(delta: Any) -> str:
 
 @click.group()
 def tasks() -> None:
-    """Tasks that you gave to agents."""
+    """Tasks that were given to agents."""
 
 
 @tasks.command("list")
 @click.option("--agent", default="", help="Of one agent: NAME or OWNER/NAME.")
 @click.option("--state", default="", help="In one state: submitted, working, …")
+@click.option("--caller", default="", help="Given by this account.")
+@click.option("--all", "everybody", is_flag=True, help="Of all that you may see.")
 @plain_errors
-def tasks_list(agent: str, state: str) -> None:
-    """The newest first."""
-    query = {"agent": agent, "state": state}
+def tasks_list(agent: str, state: str, caller: str, everybody: bool) -> None:
+    """The newest first: yours, or with --caller or --all those of others."""
+    query = {"agent": agent, "state": state, "caller": caller}
+    query["all"] = "1" if everybody else "0"
     for task in call("GET", "/api/v1/market/tasks", params=query)["tasks"]:
         name = f"{task['agent']['owner']}/{task['agent']['name']}"
         why = task["error"]["detail"] if task["error"] else ""
-        say(f"{task['id']} {task['state']:10} {task['created']} {name} {why}".rstrip())
+        say(
+            f"{task['id']} {task['state']:10} {task['created']} {name} "
+            f"{task['caller']} {why}".rstrip()
+        )
 
 
 @tasks.command("show")

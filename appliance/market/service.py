@@ -29,5 +29,8 @@ SERVICE = Service(
     summary="The catalogue of agents, and the gateway that calls them.",
     operations="appliance.market.kinds",
     measures="appliance.market.measures",
-    pages=(Page("/market/", "Agents", rank=20, count=lambda: state.count("agent")),),
+    pages=(
+        Page("/market/", "Agents", rank=20, count=lambda whose: state.count("agent")),
+        Page("/market/tasks", "Tasks", rank=50),
+    ),
 )

@@ -112,9 +112,24 @@ def create(owner: str, agent: str, version: str, caller: str, wish: Any) -> Task
     )
 
 
-def selection(caller: str, agent: str = "", state: str = "", after: str = "") -> Any:
-    """A query for a caller's tasks, newest first; raises Invalid."""
-    query = Task.select().where(Task.caller == caller).order_by(Task.id.desc())
+def of_caller(account: str) -> Any:
+    """The condition that a task is of this account's id."""
+    return Task.caller == account
+
+
+def on_agents_of(owner: str) -> Any:
+    """The condition that a task is for an agent of the account of this name."""
+    return Task.owner == owner
+
+
+def selection(whose: Any, agent: str = "", state: str = "", after: str = "") -> Any:
+    """A query for the tasks of a condition, or all where it is None, newest first;
+    raises Invalid."""
+    query = Task.select().order_by(Task.id.desc())
+    query = query if whose is None else query.where(whose)
+    if after and not query.where(Task.id == after).exists():
+        text = "after: none of these tasks has this id; leave it out to begin anew."
+        raise Invalid(text, after="unknown")
     if agent:
         owner, _, name = agent.rpartition("/")
         query = query.where(Task.agent == name)
@@ -122,9 +137,6 @@ def selection(caller: str, agent: str = "", state: str = "", after: str = "") ->
     if state:
         query = query.where(Task.state == state_named(state))
     if after:
-        if Task.get_or_none((Task.id == after) & (Task.caller == caller)) is None:
-            text = "after: none of your tasks has this id; leave it out to begin anew."
-            raise Invalid(text, after="unknown")
         query = query.where(Task.id < after)
     return query
 

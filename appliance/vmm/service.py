@@ -82,6 +82,13 @@ class VmmRuntime:
             thread.join()
 
 
+def how_many(owner: str | None) -> int:
+    """Instances of an account's agents, or of all."""
+    if owner is None:
+        return state.count("instance")
+    return len(state.select("instance", owner_name=owner))
+
+
 SERVICE = Service(
     name="vmm-service",
     title="Virtual machines",
@@ -92,5 +99,5 @@ SERVICE = Service(
     depends=("form-state", "formnet"),
     summary="Runs instances under libvirt and keeps them as they should be.",
     measures="appliance.vmm.measures",
-    pages=(Page("/vmm/", "Instances", rank=30, count=lambda: state.count("instance")),),
+    pages=(Page("/vmm/", "Instances", rank=30, count=how_many),),
 )

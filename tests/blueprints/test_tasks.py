@@ -234,7 +234,7 @@ def test_cancel_is_idempotent_and_ends_a_stream_with_an_error(
 
 def test_tasks_of_others_do_not_exist(call: Call, app: Flask) -> None:
     mine = call("POST", RUN, json=HI).get_json()["id"]
-    other = caller(app, "bob", "operator")
+    other = caller(app, "bob", "developer")
     for method, path in (("GET", ""), ("GET", "/events"), ("POST", "/cancel")):
         found = problem(other(method, f"{API}/tasks/{mine}{path}"))
         assert found == (404, "task-unknown")

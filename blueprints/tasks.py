@@ -1,0 +1,94 @@
+"""Whose tasks a caller may see: its own, those on agents that it owns, and all of
+them as operator or auditor. Nobody else reads what went in and came out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, g, render_template, request
+
+from appliance import state
+from appliance.admin import accounts
+from appliance.market import tasks
+from appliance.problems import Invalid, NotFound
+from blueprints.access import may, may_change, may_see, must_change, requires
+
+blueprint = Blueprint("tasks", __name__)
+
+
+def seen(id_: str) -> tasks.Task:
+    """The task, if the caller may see it; else it does not exist."""
+    task = tasks.get(id_)
+    if task.caller == g.account.id or may_see(task.owner):
+        return task
+    return tasks.get(id_, g.account.id)
+
+
+def may_end(task: tasks.Task) -> bool:
+    return task.caller == g.account.id or may_change(task.owner)
+
+
+def changed(id_: str) -> tasks.Task:
+    """The task, if the caller may end it."""
+    task = seen(id_)
+    if not may_end(task):
+        must_change(task.owner)
+    return task
+
+
+def whose() -> Any:
+    """The condition that `?caller=NAME` or `?all=1` asks for, within what the caller
+    may see; without either, its own tasks."""
+    name, everything = request.args.get("caller", ""), request.args.get("all", "0")
+    if everything not in ("0", "1", ""):
+        raise Invalid("all: 0 or 1.", all="not 0 or 1")
+    own = tasks.of_caller(g.account.id)
+    if not name and everything != "1":
+        return own
+    sees = None
+    if not may(g.account, "auditor"):
+        sees = own | tasks.on_agents_of(g.account.name)
+    if not name:
+        return sees
+    theirs = tasks.of_caller(id_of(name))
+    return theirs if sees is None else theirs & sees
+
+
+def id_of(name: str) -> str:
+    try:
+        return str(accounts.credential(name).account)
+    except NotFound as problem:
+        raise Invalid(f"caller: {problem.detail}", caller="unknown") from None
+
+
+def document(task: tasks.Task) -> dict[str, Any]:
+    """The task as the API shows it, with the name of who gave it; an account that is
+    gone has only its id."""
+    account = state.find("account", task.caller)
+    name = account.body.get("name") if account else None
+    return {**tasks.as_document(task), "caller": name or task.caller}
+
+
+@blueprint.get("/market/tasks")
+@requires("account", "tasks")
+def page() -> Any:
+    names = ("agent", "state", "caller", "all")
+    asked = {name: request.args.get(name, "") for name in names}
+    found: list[tasks.Task] = []
+    following, wrong = None, ""
+    try:
+        query = tasks.selection(
+            whose(), asked["agent"], asked["state"], request.args.get("after", "")
+        )
+        found, following = tasks.page(query)
+    except Invalid as problem:
+        wrong = problem.detail
+    answer = render_template(
+        "market/tasks.html",
+        rows=[(row, document(row)) for row in found],
+        asked=asked,
+        wrong=wrong,
+        states=tasks.STATES,
+        next=following,
+    )
+    return (answer, 422) if wrong else answer
