@@ -53,6 +53,7 @@ def plan(run: Run) -> None:
     formfile = checked.formfile
     _await_turn(run, f"{run.params['owner_name']}/{formfile.name}")
     _must_have_secrets(run.params["owner_name"], formfile)
+    _choose_gpus(f"{run.params['owner_name']}/{formfile.name}", formfile)
     run.memory |= {
         "instance": run.id,
         "formfile": pack.as_document(formfile, whole=True),
@@ -79,6 +80,7 @@ def _plan_registered(run: Run) -> None:
         )
     formfile = pack.from_document({**body["formfile"], "steps": []})
     _must_have_secrets(run.params["owner_name"], formfile)
+    _choose_gpus(body["agent"], formfile)
     if any(user.passwd_hash is None for user in formfile.users):
         run.log("Passwords of its USERs are not kept with a version; they have none.")
     run.memory |= {
@@ -109,6 +111,12 @@ def _must_have_secrets(owner: str, formfile: pack.Formfile) -> None:
             f"form secret set {formfile.name} {missing[0]}",
             status=422,
         )
+
+
+def _choose_gpus(agent: str, formfile: pack.Formfile) -> list[dict[str, Any]]:
+    """Asked before a build that would be in vain; taken when the instance is placed."""
+    wishes = [(gpu.model, gpu.count) for gpu in formfile.gpus]
+    return vmm.choose_gpus(wishes, agent)
 
 
 def _formfile(run: Run) -> pack.Formfile:
@@ -195,8 +203,7 @@ def place(run: Run) -> None:
             taken = {r.body["address"] for r in state.select("instance")}
             address = formnet.free_address(network.block, taken)
             body = _instance_body(run, formfile, address)
-            wishes = [(gpu.model, gpu.count) for gpu in formfile.gpus]
-            body["gpus"] = vmm.choose_gpus(wishes, run.memory["agent"])
+            body["gpus"] = _choose_gpus(run.memory["agent"], formfile)
             record = state.put("instance", run.id, body)
     for gpu in record.body["gpus"]:
         run.log(f"GPU {gpu['name']} at {gpu['address']}")

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -459,6 +460,31 @@ def test_a_gpu_that_is_not_there_is_said_and_leaves_nothing(
     assert json.loads(failed.error or "{}")["detail"] == (
         "No GPU whose name begins with RTX is free on this node; it has none."
     )
+    for kind in ("agent", "version", "deployment", "instance", "domain"):
+        assert state.select(kind) == []
+    assert world.machines == {}
+
+
+def test_nothing_is_built_for_a_gpu_that_is_not_there(
+    world: World, machine: machines.Machine
+) -> None:
+    assert world.deploy_text("GPU RTX").state == "failed"
+    assert world.builds == 0
+
+
+def test_a_gpu_that_goes_during_the_build_is_said_and_leaves_nothing(
+    world: World, machine: machines.Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.add_rtx()
+    build = pack.build
+
+    def slow(*of: Any) -> Any:
+        monkeypatch.setattr(pci, "ROOT", machine.root / "elsewhere")
+        return build(*of)
+
+    monkeypatch.setattr(pack, "build", slow)
+    failed = world.deploy_text("GPU RTX")
+    assert "it has none" in json.loads(failed.error or "{}")["detail"]
     for kind in ("agent", "version", "deployment", "instance", "domain"):
         assert state.select(kind) == []
     assert world.machines == {}
