@@ -14,20 +14,63 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def plain_errors(command: Command) -> Command:
-    """A Problem becomes one sentence on stderr and status 1."""
+    """What goes wrong becomes one sentence on stderr and status 1; Ctrl-C is 130."""
 
     @wraps(command)
     def guarded(*arguments: Any, **named: Any) -> Any:
         from appliance.plain import harmless
-        from appliance.problems import Problem
 
         try:
             return command(*arguments, **named)
-        except Problem as problem:
-            text = harmless(f"{problem.title}: {problem.detail}")
-            raise click.ClickException(text) from None
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except BrokenPipeError:  # who read it has enough: click ends quietly
+            raise
+        except Exception as error:
+            text = sentence(error)
+            if text is None:
+                raise
+            raise click.ClickException(harmless(text)) from None
 
     return guarded  # type: ignore[return-value]
+
+
+def sentence(error: Exception) -> str | None:
+    """What a person is told of an error; None where it is a defect of ours."""
+    from appliance.problems import Problem, is_disk_full
+
+    if isinstance(error, Problem):
+        return f"{error.title}: {error.detail}"
+    if is_disk_full(error):
+        return "The disk is full; form storage shows what takes it."
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        hint = " Try it as root." if isinstance(error, PermissionError) else ""
+        return f"{where}{error.strerror or error}.{hint}"
+    return of_database(error) or of_settings(error)
+
+
+def of_database(error: Exception) -> str | None:
+    from peewee import DatabaseError
+
+    if not isinstance(error, DatabaseError):
+        return None
+    return (
+        f"The node's database cannot be used now ({error}); nothing was changed. If it "
+        "is locked, another program has it: try again when that has ended."
+    )
+
+
+def of_settings(error: Exception) -> str | None:
+    """A setting that is wrong, in the file or the environment."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return None
+    wrong = (
+        f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()
+    )
+    return f"The settings are wrong: {'; '.join(wrong)}."
 
 
 def say(text: str, err: bool = False, end: str = "\n") -> None:
@@ -44,7 +87,7 @@ def answered(method: str, path: str, **arguments: Any) -> Iterator[Any]:
 
     from appliance.admin.serving import wait_while_starting
     from appliance.config import settings
-    from appliance.problems import Unavailable, from_document
+    from appliance.problems import Problem, Unavailable, from_document
 
     socket = settings().run_dir / "cli.sock"
     wait_while_starting(settings(), socket.name)
@@ -58,6 +101,10 @@ def answered(method: str, path: str, **arguments: Any) -> Iterator[Any]:
                 answer.read()
                 raise from_document(document_of(answer))
             yield answer
+    except httpx.InvalidURL as error:
+        raise Problem(
+            "name-invalid", f"No such name can be asked for: {error}"
+        ) from None
     except httpx.TransportError as error:
         raise Unavailable(
             "node-unavailable", f"{socket}: {error}. Does form serve run?"

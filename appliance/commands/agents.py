@@ -26,7 +26,8 @@ def found(name: str) -> Any:
 def agent_list() -> None:
     """List the agents that are known here: name, latest version, description."""
     for item in call("GET", API)["agents"]:
-        say(f"{item['id']:32} {item['latest']:10} {item['description']}".rstrip())
+        about = item.get("description") or ""
+        say(f"{item['id']:32} {item['latest']:10} {about}".rstrip())
 
 
 @agent.command("show")
@@ -36,7 +37,7 @@ def agent_show(name: str) -> None:
     """Show AGENT with its versions, and its instances where you may see them."""
     item = found(name)
     say(f"{item['id']} {item['latest']}")
-    if item["description"]:
+    if item.get("description"):
         say(item["description"])
     for version in item["versions"]:
         say(f"version  {version['version']:10} {version['created']}")
