@@ -20,6 +20,7 @@ from hashlib import file_digest, sha256
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from appliance import clock
 from appliance.config import Settings
 from appliance.pack import cgroup, network, reach
 from appliance.pack.accounts import setup_script
@@ -196,6 +197,7 @@ class _Builder:
     _cancelled: Callable[[], bool]
     _key: str = ""
     _parent: str = ""
+    _generation: str = ""
     _lowers: list[str] = field(default_factory=list)
     _held: list[int] = field(default_factory=list)
 
@@ -261,7 +263,8 @@ class _Builder:
         with self._store.making(self._key, self._cancelled):
             if not refresh and self._take():
                 return False
-            with self._store.draft(self._key, title, self._parent) as draft:
+            made = "" if self._parent == "" else clock.new_id()
+            with self._store.draft(self._key, title, self._parent, made) as draft:
                 fill(draft)
             if not self._take():
                 raise BuildError(f"{title}: its layer was taken away; build again")
@@ -271,7 +274,8 @@ class _Builder:
         held = self._store.hold(self._key)
         if held is None:
             return False
-        self._held.append(held)
+        self._held.append(held.descriptor)
+        self._generation = held.generation
         self._lowers.insert(0, str(self._store.folder / self._key))
         return True
 
@@ -285,7 +289,8 @@ class _Builder:
         reads: object = ""
         if isinstance(step, Copy) and self._request.context is not None:
             reads = entries(self._request.context, step.source)
-        text = json.dumps([self._key, describe(step), reads])
+        below = [self._key, self._generation] if self._generation else [self._key]
+        text = json.dumps([*below, describe(step), reads])
         return sha256(text.encode()).hexdigest()
 
     def _run(

@@ -1,8 +1,10 @@
 """Where layers are kept: who uses one, who makes one, what a crash left.
 
-A layer is a folder named by its key, with a note beside it (title, bytes; its time
-is the last use). Who builds on a layer holds a shared lock on its folder; who makes
-one holds the lock of its key. Locks go with their process, so nothing stays locked.
+A layer is a folder named by its key, with a note beside it (title, bytes, generation;
+its time is the last use). The generation differs each time that the layer is made,
+and is part of the keys of what is built on it. Who builds on a layer holds a shared
+lock on its folder; who makes one holds the lock of its key. Locks go with their
+process, so nothing stays locked.
 """
 
 from __future__ import annotations
@@ -41,6 +43,14 @@ class Item:
     parent: str = ""
 
 
+@dataclass(frozen=True)
+class Held:
+    """A layer that a build stands on."""
+
+    descriptor: int
+    generation: str
+
+
 class Store:
     """The layers below `folder`, whose content belongs to `owner` on."""
 
@@ -52,20 +62,30 @@ class Store:
             path.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o711)
 
-    def hold(self, key: str) -> int | None:
-        """A descriptor that keeps the layer from being collected, until closed."""
+    def hold(self, key: str) -> Held | None:
+        """Keep the layer from being collected, until its descriptor is closed; None
+        where there is none, or where it is just being replaced."""
         path = self.folder / key
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
             return None
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if is_same(path, descriptor):
+        generation = self._generation(key)
+        if generation is not None and is_same(path, descriptor):
             with contextlib.suppress(FileNotFoundError):
                 os.utime(self._note(key))
-            return descriptor
+            return Held(descriptor, generation)
         os.close(descriptor)
         return None
+
+    def _generation(self, key: str) -> str | None:
+        """What the note says; None where there is no note: `draft` takes it away
+        before it replaces a layer and writes it afterwards."""
+        try:
+            return str(json.loads(self._note(key).read_text()).get("generation", ""))
+        except (OSError, ValueError):
+            return None
 
     @contextmanager
     def making(self, key: str, cancelled: Callable[[], bool]) -> Iterator[None]:
@@ -79,7 +99,9 @@ class Store:
             yield
 
     @contextmanager
-    def draft(self, key: str, title: str, parent: str = "") -> Iterator[Path]:
+    def draft(
+        self, key: str, title: str, parent: str = "", generation: str = ""
+    ) -> Iterator[Path]:
         """A new folder that becomes the layer when the block ends well."""
         path = self.folder / f"{key}{DRAFT}"
         shutil.rmtree(path, ignore_errors=True)
@@ -89,13 +111,21 @@ class Store:
             yield path
             done = self.folder / key
             about = {"title": title, "bytes": allocated(path), "parent": parent}
-            self._note(key).write_text(json.dumps(about))
+            about["generation"] = generation
+            self._note(key).unlink(missing_ok=True)
             if done.exists():
                 done.rename(self.folder / f"{key}-{os.getpid()}{OLD}")
             path.rename(done)
+            self._write_note(key, json.dumps(about))
         finally:
             shutil.rmtree(path, ignore_errors=True)
         self._drop_old()
+
+    def _write_note(self, key: str, text: str) -> None:
+        """In one go: a reader finds all of it or none."""
+        new = self.folder / f"{key}.json{DRAFT}"
+        new.write_text(text)
+        new.rename(self._note(key))
 
     def give(self, path: Path) -> None:
         os.chown(path, self._owner, self._owner)
@@ -150,7 +180,7 @@ class Store:
         for path in self.folder.glob(f"*{DRAFT}"):
             with (self._locks / path.name[:3]).open("w") as lock:
                 if lock_alone(lock.fileno()):
-                    shutil.rmtree(path, ignore_errors=True)
+                    drop(path)
         for path in self.folder.glob(f"{SCRATCH}*"):
             if not Path("/proc", path.name.split("-")[1]).exists():
                 shutil.rmtree(path, ignore_errors=True)
@@ -169,6 +199,14 @@ class Store:
 
     def _note(self, key: str) -> Path:
         return self.folder / f"{key}.json"
+
+
+def drop(path: Path) -> None:
+    """Remove a folder, or a note's draft."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def allocated(path: Path) -> int:

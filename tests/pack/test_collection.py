@@ -169,7 +169,7 @@ def test_a_layer_that_a_build_stands_on_stays(node: Node) -> None:
     assert held is not None
     node.collect()
     assert folder.exists()
-    os.close(held)
+    os.close(held.descriptor)
     node.collect()
     assert not folder.exists()
 
