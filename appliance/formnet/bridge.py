@@ -12,9 +12,14 @@ from appliance.config import Settings
 from appliance.formnet import nft
 from appliance.formnet.addresses import PORT, Network, network
 from appliance.formnet.firewall import ruleset
+from appliance.formnet.forwarding import (
+    forwarding_folder,
+    leave_forwarding,
+    need_forwarding,
+)
 from appliance.formnet.routes import lan, routes
 
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+GUESTS = "guests"  # they need forwarding
 _loaded: dict[str, tuple[str, str]] = {}  # by bridge: rules, and what became of them
 _turn = threading.Lock()
 
@@ -52,9 +57,7 @@ def dissolve(settings: Settings) -> None:
             link.link("del", index=index[0])
         nft.remove()
         _loaded.pop(bridge, None)
-        with contextlib.suppress(FileNotFoundError):
-            FORWARDING.write_text(_note(settings).read_text())
-            _note(settings).unlink()
+        leave_forwarding(forwarding_folder(settings), GUESTS)
 
 
 def _mend_bridge(found: Network) -> list[str]:
@@ -90,19 +93,9 @@ def _close_ipv6(bridge: str) -> None:
         Path("/proc/sys/net/ipv6/conf", bridge, "disable_ipv6").write_text("1\n")
 
 
-def _note(settings: Settings) -> Path:
-    """What ip_forward was before us; written down, for we may be killed."""
-    return settings.run_dir / "formnet" / "ip_forward"
-
-
 def _mend_forwarding(settings: Settings) -> list[str]:
-    before = FORWARDING.read_text()
-    if before.strip() != "0":
-        return []
-    _note(settings).parent.mkdir(parents=True, exist_ok=True)
-    _note(settings).write_text(before)
-    FORWARDING.write_text("1\n")
-    return ["forwarding was off"]
+    was_off = need_forwarding(forwarding_folder(settings), GUESTS)
+    return ["forwarding was off"] if was_off else []
 
 
 def _mend_rules(settings: Settings, found: Network) -> list[str]:

@@ -20,7 +20,7 @@ from hashlib import file_digest, sha256
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from appliance import clock
+from appliance import clock, formnet
 from appliance.config import Settings
 from appliance.pack import cgroup, network, reach
 from appliance.pack.accounts import setup_script
@@ -49,7 +49,7 @@ SLACK_MIB = 256
 @dataclass(frozen=True)
 class BuildRequest:
     """`block` is the range of builds' own networks; `closed` what they may not
-    reach beside private ranges."""
+    reach beside private ranges; `forwarding` the folder that says who needs it."""
 
     formfile: Formfile
     context: Path | None
@@ -62,6 +62,7 @@ class BuildRequest:
     refresh: bool = False
     block: IPv4Network = IPv4Network("198.18.255.0/24")
     closed: tuple[IPv4Network, ...] = ()
+    forwarding: Path | None = None
 
     @property
     def layers_dir(self) -> Path:
@@ -104,6 +105,7 @@ def request(
         refresh=refresh,
         block=config.build_range,
         closed=(settings.formnet.cidr,),
+        forwarding=formnet.forwarding_folder(settings),
     )
 
 
@@ -173,7 +175,7 @@ def sweep(settings: Settings) -> None:
     """Take away what builds left that were killed: drafts, networks, groups."""
     Store(settings.data_dir / "pack" / "layers", settings.pack.subuid_start).sweep()
     drop_drafts(settings.images_dir)
-    network.sweep()
+    network.sweep(formnet.forwarding_folder(settings))
     cgroup.sweep()
 
 
@@ -215,7 +217,9 @@ class _Builder:
     @cached_property
     def _outside(self) -> Outside:
         """Measured once a build, when the first step needs the network."""
-        return Outside(reach.measure(), self._request.block, self._request.closed)
+        request = self._request
+        forwarding = request.forwarding or request.data_dir / "pack" / "forwarding"
+        return Outside(reach.measure(), request.block, forwarding, request.closed)
 
     def build(self, progress: Callable[[float], None]) -> BuiltImage:
         steps = [*implied(self._request.formfile), *self._request.formfile.steps]

@@ -16,7 +16,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from appliance.formnet import PRIVATE
+from appliance.formnet import (
+    PRIVATE,
+    forwarding_holders,
+    leave_forwarding,
+    need_forwarding,
+)
 from appliance.pack.reach import Reach
 from appliance.problems import Problem, Unavailable
 
@@ -101,34 +106,41 @@ table inet {pair.table} {{
 
 @contextmanager
 def attached(
-    pid: int, reach: Reach, block: IPv4Network, closed: Sequence[IPv4Network]
+    pid: int,
+    reach: Reach,
+    block: IPv4Network,
+    closed: Sequence[IPv4Network],
+    forwarding: Path,
 ) -> Iterator[Pair]:
-    """Give the network namespace of `pid` a way out, until the block ends."""
+    """Give the network namespace of `pid` a way out, until the block ends; who needs
+    the machine's forwarding is kept in the folder `forwarding`."""
     with _turn():
         pair = _free(block)
         try:
+            need_forwarding(forwarding, pair.link)
             _make(pair, pid, ruleset(pair, reach, closed), reach)
-        except Problem:
-            _remove(pair.number)
+        except (Problem, OSError):
+            _remove(pair.number, forwarding)
             raise
     try:
         yield pair
     finally:
         with _turn():
-            _remove(pair.number)
+            _remove(pair.number, forwarding)
 
 
-def sweep() -> None:
+def sweep(forwarding: Path) -> None:
     """Remove the networks of steps that are dead."""
     listed = subprocess.run(
         ["nft", "list", "tables"], capture_output=True, text=True, check=False
     ).stdout
     with _turn():
         numbers = set(re.findall(rf"\b{TABLE}(\d+)", listed))
-        numbers |= {p.name.removeprefix(LINK) for p in _links()}
+        names = [*(path.name for path in _links()), *forwarding_holders(forwarding)]
+        numbers |= {n.removeprefix(LINK) for n in names if n.startswith(LINK)}
         for number in numbers:
             if not _lives(f"{LINK}{number}"):
-                _remove(int(number))
+                _remove(int(number), forwarding)
 
 
 def _links() -> list[Path]:
@@ -168,19 +180,19 @@ def _make(pair: Pair, pid: int, rules: str, reach: Reach) -> None:
     far = f"link set lo up\naddr add {pair.address}/30 dev eth0\nlink set eth0 up\n"
     far += f"route add default via {pair.gateway}\n"
     _run(["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-batch", "-"], far)
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1\n")
     conf = Path("/proc/sys/net/ipv4/conf", pair.link)
     (conf / "rp_filter").write_text("1\n")
     (conf / "route_localnet").write_text("1\n" if reach.local_resolver else "0\n")
 
 
-def _remove(number: int) -> None:
+def _remove(number: int, forwarding: Path) -> None:
     table, link = f"{TABLE}{number}", f"{LINK}{number}"
     subprocess.run(["ip", "link", "delete", link], capture_output=True, check=False)
     gone = f"table inet {table}\ndelete table inet {table}\n"
     subprocess.run(
         ["nft", "-f", "-"], input=gone, capture_output=True, text=True, check=False
     )
+    leave_forwarding(forwarding, link)
 
 
 def _run(command: list[str], text: str) -> None:

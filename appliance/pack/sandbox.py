@@ -59,10 +59,12 @@ class Tree:
 @dataclass(frozen=True)
 class Outside:
     """What the stages may reach: of `block` each build has a part, `closed` are
-    ranges that are refused beside all private ones."""
+    ranges that are refused beside all private ones; `forwarding` is the folder that
+    says who needs the machine's."""
 
     reach: Reach
     block: IPv4Network
+    forwarding: Path
     closed: tuple[IPv4Network, ...] = ()
 
 
@@ -114,7 +116,11 @@ def run(
         if outside is not None:
             pair = stack.enter_context(
                 network.attached(
-                    child.pid, outside.reach, outside.block, outside.closed
+                    child.pid,
+                    outside.reach,
+                    outside.block,
+                    outside.closed,
+                    outside.forwarding,
                 )
             )
         spec = {

@@ -296,3 +296,48 @@ def test_the_cure_cures(net: Net) -> None:
     )
     assert guest.reach(target)[target]
     assert json.loads(net.node.python(REPORT))[0] == "running"
+
+
+BUILD = """
+import subprocess, sys, threading
+from ipaddress import IPv4Network
+from pathlib import Path
+from appliance import formnet
+from appliance.config import settings
+from appliance.formnet import bridge
+from appliance.pack import network
+from appliance.pack.reach import Reach
+
+def on():
+    return FORWARDING.read_text().strip()
+
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+folder = formnet.forwarding_folder(settings())
+own = Path("/proc/self/ns/net").readlink()
+child = subprocess.Popen(["unshare", "-n", "sleep", "60"])
+while Path(f"/proc/{child.pid}/ns/net").readlink() == own:
+    threading.Event().wait(0.01)
+seen = [on()]
+block = IPv4Network("198.18.255.0/24")
+with network.attached(child.pid, Reach(), block, (), folder):
+    seen.append(on())
+seen.append(on())
+way = network.attached(child.pid, Reach(), block, (), folder)
+way.__enter__()
+bridge.mend(settings())
+bridge.dissolve(settings())
+seen.append(on())
+child.kill()
+child.wait()
+network.sweep(folder)  # the builder died: it never left
+seen.append(on())
+print(*seen)
+"""
+
+
+@pytest.mark.parametrize(("before", "seen"), [("0", "0 1 0 1 0"), ("1", "1 1 1 1 1")])
+def test_builds_put_forwarding_back_whether_formnet_is_on_or_off(
+    net: Net, before: str, seen: str
+) -> None:
+    net.node.sh(f"echo {before} > /proc/sys/net/ipv4/ip_forward")
+    assert net.node.python(BUILD) == seen
