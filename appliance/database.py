@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from peewee import Model, OperationalError, SqliteDatabase, Update
 
@@ -20,6 +22,17 @@ JOURNAL_BYTES = 16 << 20  # a longer write-ahead log is cut after its checkpoint
 
 node = SqliteDatabase(None)
 metrics = SqliteDatabase(None)
+
+
+class Connection(sqlite3.Connection):
+    """Ends with the thread that opened it, wherever that thread's last trace goes."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+PER_THREAD: dict[str, Any] = {"factory": Connection, "check_same_thread": False}
+"""How peewee opens connections: one a thread, which it keeps to itself."""
 
 
 class NodeModel(Model):
@@ -56,6 +69,7 @@ def open_database(
             "journal_size_limit": JOURNAL_BYTES,
         },
         timeout=BUSY_TIMEOUT_S,
+        **PER_THREAD,
     )
     _belong_to_folder(path)
     database.connect(reuse_if_open=True)

@@ -45,6 +45,7 @@ def supervisor_conf(settings: Settings, items: tuple[Program, ...]) -> str:
         parts += [
             f"[program:{item.name}]",
             f"command={launch} {item.name}",
+            "directory=/",  # not a home, where its user cannot be
             f"priority={item.priority}",
             f"stopwaitsecs={item.stop_wait_s}",
             "autorestart=true",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from appliance.pack.archive import ArchiveError
+from appliance.pack.archive import ArchiveError, leads_inside
 from appliance.pack.formfile import Diagnostic
 from appliance.pack.parser import LONGEST, Checked, check, conceal, decoded
 
@@ -87,11 +87,7 @@ def _member(root: Path, path: Path) -> tuple[tarfile.TarInfo, IO[bytes] | None]:
 
 
 def _must_stay_inside(root: Path, path: Path) -> None:
-    try:
-        inside = path.resolve().is_relative_to(root)
-    except (OSError, RuntimeError):  # a circle
-        inside = False
-    if not inside or path.readlink().is_absolute():
+    if not leads_inside(root, path) or path.readlink().is_absolute():
         raise ArchiveError(
             f"The link {path} leads out of the folder; put the file itself there."
         )

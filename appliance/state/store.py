@@ -12,7 +12,7 @@ from typing import Any
 from peewee import SqliteDatabase
 
 from appliance import clock
-from appliance.database import open_database
+from appliance.database import PER_THREAD, open_database
 from appliance.problems import Problem
 from appliance.state.records import KINDS, Record, sign, tick
 
@@ -75,6 +75,7 @@ class Reader:
             pragmas={"busy_timeout": 5000},
             timeout=5,
             uri=True,
+            **PER_THREAD,
         )
 
     def find(self, kind: str, id_: str, *, deleted: bool = False) -> Record | None:

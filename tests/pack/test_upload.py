@@ -131,10 +131,9 @@ def test_what_leads_out_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_a_bomb_is_refused_before_it_is_written(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        info = tarfile.TarInfo("zeros")
-        info.size = 5 << 30
-        tar.addfile(info)  # its header alone: a tar is cut where it says to end
+    info = tarfile.TarInfo("zeros")
+    info.size = 5 << 30
+    (tmp_path / "a.tar").write_bytes(info.tobuf())  # its header says what comes
     with pytest.raises(ArchiveError, match="More than 4 GiB"):
         take(tmp_path / "a.tar", tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
