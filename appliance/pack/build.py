@@ -22,7 +22,7 @@ from pathlib import Path
 
 from appliance import clock, formnet
 from appliance.config import Settings
-from appliance.pack import cgroup, network, reach
+from appliance.pack import cgroup, network, place, reach
 from appliance.pack.accounts import setup_script
 from appliance.pack.base import ensure_base
 from appliance.pack.contract import image_files
@@ -208,6 +208,8 @@ class _Builder:
         disk = self._request.data_dir
         self._watch = Watch(self._log, self._cancelled, end, disk)
         self._store = Store(self._request.layers_dir, self._request.start_id)
+        if place.settle(self._request.layers_dir):
+            self._log("layers are kept in memory until the node stops")
 
     def close(self) -> None:
         """Let go of the layers."""

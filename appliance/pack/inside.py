@@ -22,6 +22,7 @@ from appliance.pack.seccomp import Filter
 _NEWNS, _NEWUTS, _NEWIPC, _NEWCGROUP = 0x20000, 0x4000000, 0x8000000, 0x2000000
 _NEWUSER, _NEWPID, _NEWNET = 0x10000000, 0x20000000, 0x40000000
 _READ_ONLY, _REMOUNT, _BIND, _REC, _PRIVATE = 1, 32, 4096, 16384, 1 << 18
+_PIVOT_ROOT, _DETACH = 155, 2  # x86-64
 _PDEATHSIG, _CAPBSET_DROP, LAST_CAPABILITY = 1, 24, 40
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # chown to fsetid, kill to setpcap, net_bind_service, sys_chroot, mknod,
@@ -37,12 +38,40 @@ TRUST = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")
 TRUSTED = "/run/machine-certificates.crt"
 
 
+def leave_chroot() -> None:
+    """In a chroot the kernel gives no user namespaces (user_namespaces(7)): make its
+    folder the root of a mount namespace of our own. Elsewhere nothing changes."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_NEWNS):
+        return
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY)
+    own = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    try:
+        before = os.fstat(root)
+        libc.setns(own, _NEWNS)  # to the namespace's root, whatever ours was
+        after = Path("/").stat()
+        os.fchdir(root)
+        if (before.st_dev, before.st_ino) == (after.st_dev, after.st_ino):
+            return
+        mount("none", "/", "none", _PRIVATE | _REC)
+        if libc.syscall(_PIVOT_ROOT, b".", b"."):
+            os.chroot(".")
+            return
+        libc.umount2(b".", _DETACH)
+        os.chdir("/")
+    finally:
+        os.close(root)
+        os.close(own)
+
+
 def enter(ready: int, told: int) -> dict[str, Any]:
     """Into new namespaces; returns what the parent tells when all is set."""
     libc = ctypes.CDLL(None, use_errno=True)
     kinds = _NEWUSER | _NEWNS | _NEWPID | _NEWIPC | _NEWUTS | _NEWNET | _NEWCGROUP
     if libc.unshare(kinds):
-        raise OSError(ctypes.get_errno(), "unshare failed")
+        leave_chroot()
+        if libc.unshare(kinds):
+            raise OSError(ctypes.get_errno(), "unshare failed")
     os.write(ready, b"1")
     os.close(ready)
     with os.fdopen(told) as pipe:

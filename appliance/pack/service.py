@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 from appliance.config import Settings
+from appliance.pack import place
 from appliance.service import Page, Served, Service, State
 
 
@@ -18,6 +19,9 @@ class PackRuntime(Served):
         from appliance.pack.build import sweep
 
         sweep(self._settings)
+
+    def stop(self) -> None:
+        place.vacate(self._settings.data_dir / "pack" / "layers")
 
     def status(self) -> tuple[State, str]:
         if shutil.which("mke2fs", path="/sbin:/usr/sbin:/bin:/usr/bin") is None:

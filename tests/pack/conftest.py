@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from appliance import pack
-from appliance.pack import cgroup
+from appliance.pack import cgroup, place
 
 BASE = Path(os.environ.get("FORMATION_TEST_BASE", "/var/lib/formation/base/debian-13"))
 START_ID = 1_700_000_000  # nobody else's, so that its processes are ours
@@ -95,7 +95,12 @@ class Bench:
             if uids and START_ID <= uids.effective < START_ID + 65536:
                 found.append(f"process {process.info}")
         mounts = Path("/proc/self/mounts").read_text()
-        found += [m for m in mounts.splitlines() if str(self.folder) in m]
+        memory = f"formation-layers {self.layers} "  # see place.py
+        found += [
+            m
+            for m in mounts.splitlines()
+            if str(self.folder) in m and not m.startswith(memory)
+        ]
         found += [str(p) for p in Path("/sys/class/net").glob("fbuild*")]
         tables = ["nft", "list", "tables"]
         listed = subprocess.run(tables, capture_output=True, text=True).stdout
@@ -117,5 +122,7 @@ def whole(path: Path) -> bool:
 def bench() -> Iterator[Bench]:
     folder = Path(tempfile.mkdtemp(prefix="formation-pack-", dir="/var/tmp"))
     folder.chmod(0o711)  # a build's user must reach its layers
-    yield Bench(folder)
+    made = Bench(folder)
+    yield made
+    place.vacate(made.layers)
     shutil.rmtree(folder)
