@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, redirect, render_template, request
+from flask import (
+    Blueprint,
+    Response,
+    g,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+)
 
 from appliance import clock, dns, operations, state
 from appliance.config import settings
@@ -272,7 +281,12 @@ def task_page(task: str) -> Any:
 @blueprint.get("/market/tasks/<task>/part")
 @requires("account", "tasks")
 def task_part(task: str) -> Any:
-    return render_template("market/task.html", **task_view(task))
+    """The task again; at its end the page's other parts are told (HX-Trigger)."""
+    view = task_view(task)
+    answer = make_response(render_template("market/task.html", **view))
+    if not view["is_live"]:
+        answer.headers["HX-Trigger"] = "task-ended"
+    return answer
 
 
 @blueprint.post("/market/tasks/<task>/cancel")

@@ -72,9 +72,16 @@ def groups(account: accounts.Account, path: str) -> list[tuple[str, list[Link]]]
     """(heading, links) in order; at most one link is current, and what is counted is
     what the account may see."""
     whose = None if may(account, "auditor") else account.name
+    shown = pages(account)
+    near = [page for page in shown if currency(page, path)]
+    nearest = max(near, key=lambda page: len(page.path), default=None)
     links = [
-        Link(page, currency(page, path), page.count(whose) if page.count else None)
-        for page in pages(account)
+        Link(
+            page,
+            currency(page, path) if page is nearest else "",
+            page.count(whose) if page.count else None,
+        )
+        for page in shown
     ]
     by_heading = groupby(links, key=lambda link: link.page.heading)
     return [(heading, list(found)) for heading, found in by_heading]

@@ -30,6 +30,14 @@ def exact(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def moment(text: str | None) -> float | None:
+    """Seconds since the epoch of a record's time; None where it is none."""
+    try:
+        return datetime.fromisoformat(text or "").timestamp()
+    except ValueError:
+        return None
+
+
 def lasting(since: float) -> str:
     """How long something lasts that goes on: `41 s`, `3 min`, `2 h`."""
     past = max(0, int(clock.now() - since))
@@ -71,6 +79,7 @@ def combine(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
 FILTERS: dict[str, Callable[..., Any]] = {
     "ago": ago,
     "exact": exact,
+    "moment": moment,
     "lasting": lasting,
     "size": size,
     "rate": rate,

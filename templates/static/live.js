@@ -95,6 +95,7 @@
 
   setInterval(tick, 1000);
   if (!part) return;
+  for (const log of part.querySelectorAll("pre.log")) log.scrollTop = log.scrollHeight;
   /* A tab that nobody looks at holds no stream. */
   document.addEventListener("visibilitychange", () => document.hidden ? stop() : follow());
   window.addEventListener("pagehide", stop);

@@ -62,12 +62,16 @@ def test_try_it_does_not_wait_for_the_agent(bo: Person, agent: Agent) -> None:
     browser: FlaskClient = bo.browser
     engine, row = engines.current(), tasks.get(id_)
     engine.wait(row, 10, lambda now: len(tasks.events(id_)) >= 2)
-    part = browser.get(f"/market/tasks/{id_}/part").text
+    answer = browser.get(f"/market/tasks/{id_}/part")
+    assert "HX-Trigger" not in answer.headers
+    part = answer.text
     assert '<pre class="log">a</pre>' in part
     assert form(part, f"/market/tasks/{id_}/cancel")
     agent.release.set()
     engine.finish(row, 10)
-    part = browser.get(f"/market/tasks/{id_}/part").text
+    answer = browser.get(f"/market/tasks/{id_}/part")
+    assert answer.headers["HX-Trigger"] == "task-ended"
+    part = answer.text
     assert "hx-get" not in part
     assert 'id="answer"' in part
     assert "Attempts" in browser.get(f"/market/tasks/{id_}").text

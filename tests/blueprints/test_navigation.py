@@ -62,6 +62,25 @@ def test_a_page_below_another_marks_it(path: str, current: str) -> None:
     assert navigation.currency(Page("/vmm/", "Instances"), path) == current
 
 
+@pytest.mark.parametrize(
+    ("path", "titles"),
+    [
+        ("/pack/deploy", ["Deploy"]),
+        ("/pack/", ["Images"]),
+        ("/market/tasks", ["Tasks"]),
+        ("/market/ada/echo", ["Agents"]),
+        ("/nowhere", []),
+    ],
+)
+def test_at_most_the_nearest_page_is_current(
+    client: FlaskClient, path: str, titles: list[str]
+) -> None:
+    with client.application.app_context():
+        groups = navigation.groups(OPERATOR, path)
+    marked = [link.page.title for _, links in groups for link in links if link.current]
+    assert marked == titles
+
+
 def test_the_dashboard_is_current_only_itself() -> None:
     home = Page("/", "Dashboard")
     assert navigation.currency(home, "/") == "page"
