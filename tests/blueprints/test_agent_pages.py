@@ -58,6 +58,8 @@ def test_try_it_does_not_wait_for_the_agent(bo: Person, agent: Agent) -> None:
     page, id_ = run(bo, '{"text": "x", "do": "hold"}')
     assert agent.called.wait(5)
     assert f'hx-get="/market/tasks/{id_}/part"' in page
+    assert 'id="lately" hx-get="/market/bo/echo"' in page
+    assert 'hx-trigger="task-ended from:body"' in page
     assert "&#34;do&#34;: &#34;hold&#34;" in page  # what was typed is kept
     browser: FlaskClient = bo.browser
     engine, row = engines.current(), tasks.get(id_)
