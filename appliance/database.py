@@ -28,7 +28,8 @@ class Connection(sqlite3.Connection):
     """Ends with the thread that opened it, wherever that thread's last trace goes."""
 
     def __del__(self) -> None:
-        self.close()
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it was never opened
+            self.close()
 
 
 PER_THREAD: dict[str, Any] = {"factory": Connection, "check_same_thread": False}
