@@ -23,11 +23,19 @@ from peewee import FloatField, IntegerField, PeeweeException, TextField
 from appliance import clock, journal, wake
 from appliance.config import settings
 from appliance.database import NodeModel, node
-from appliance.problems import DiskFull, EngineGone, NotFound, Problem, is_disk_full
+from appliance.problems import (
+    DiskFull,
+    EngineGone,
+    NotFound,
+    Problem,
+    from_document,
+    is_disk_full,
+)
 from appliance.service import services
 
 log = structlog.get_logger()
 LIVE = ("queued", "working")
+FAILED = ("failed", "canceled")
 KEPT_S = 30 * 86400.0
 # May the account of this id still act with this role on what `owner` owns? Raises.
 Authorise = Callable[[str, str, str | None], None]
@@ -345,10 +353,13 @@ def execute(
     Operation.update(
         state="working", worker=worker, started=row.started or clock.now()
     ).where(Operation.id == id_).execute()
-    done = {s["name"] for s in json.loads(row.steps) if s["state"] == "done"}
+    states = {s["name"]: s["state"] for s in json.loads(row.steps)}
     for step in kind.steps:
-        if step.name in done:
+        if states[step.name] == "done":
             continue
+        if states[step.name] in FAILED:  # a crash cut its undoing short
+            _undo(run, kind, step)
+            return _end(run, from_document(json.loads(row.error or "{}")), kind.private)
         allowed = partial(_must_be_allowed, row, kind, authorise)
         problem = _do(run, step, allowed, make_room)
         if problem is not None:
@@ -375,19 +386,30 @@ def _do(
         allowed()
         _with_room(run, step, make_room)
     except Problem as problem:
-        state = "canceled" if isinstance(problem, Canceled) else "failed"
-        _change_step(run.id, step.name, state=state, ended=clock.now())
-        return problem
+        return _failed(run, step, problem)
     except Exception as error:  # noqa: BLE001 - a step's bug must end its operation
         log.exception("operation.bug", operation=run.id, step=step.name)
-        _change_step(run.id, step.name, state="failed", ended=clock.now())
-        return _told(step, error)
+        return _failed(run, step, _told(step, error))
     with node.atomic("immediate"):
         Operation.update(memory=json.dumps(run.memory)).where(
             Operation.id == run.id
         ).execute()
         _change_step(run.id, step.name, state="done", ended=clock.now(), progress=1.0)
     return None
+
+
+def _failed(run: Run, step: Step, problem: Problem) -> Problem:
+    """Keep what went wrong with its step, so that a crash changes nothing of it."""
+    with node.atomic("immediate"):
+        Operation.update(
+            error=json.dumps(problem.document()), memory=json.dumps(run.memory)
+        ).where(Operation.id == run.id).execute()
+        _change_step(run.id, step.name, state=_outcome(problem), ended=clock.now())
+    return problem
+
+
+def _outcome(problem: Problem) -> str:
+    return "canceled" if problem.name == Canceled().name else "failed"
 
 
 def _with_room(run: Run, step: Step, make_room: Callable[[], int]) -> None:
@@ -450,7 +472,7 @@ def _undo(run: Run, kind: Kind, failed: Step) -> None:
 def _end(run: Run, problem: Problem | None, private: Collection[str]) -> None:
     state = "completed"
     if problem is not None:
-        state = "canceled" if isinstance(problem, Canceled) else "failed"
+        state = _outcome(problem)
         run.log(str(problem))
     Operation.update(
         state=state,
