@@ -20,6 +20,7 @@ import psutil
 CONF = Path("/etc/libvirt/qemu.conf")
 MARK = "# formation: no systemd here"
 LINES = 'user = "root"\ngroup = "root"\nstdio_handler = "file"\ndynamic_ownership = 0\n'
+LINES += "namespaces = []\n"  # in a chroot a /dev of its own stays empty
 PID_FILE = Path("/run/libvirtd.pid")
 _SUBREAPER, _DEATH_SIGNAL = 36, 1
 
@@ -37,8 +38,8 @@ def end_orphan() -> None:
 
 def main() -> None:
     text = CONF.read_text() if CONF.exists() else ""
-    if MARK not in text:
-        CONF.write_text(f"{text}\n{MARK}\n{LINES}")
+    if not text.endswith(LINES):
+        CONF.write_text(f"{text.partition(MARK)[0].rstrip()}\n\n{MARK}\n{LINES}")
     end_orphan()
     libc = ctypes.CDLL(None)
     libc.prctl(_SUBREAPER, 1)
