@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.pack import hash_password
+from appliance.pack import hash_password, place
 from tests.image.machine import Machine, make_seed
 from tests.pack.conftest import BASE, Bench
 
@@ -41,7 +41,9 @@ RUN printf '[Service]\\nType=oneshot\\nRemainAfterExit=on\\nExecStart=/usr/bin/e
 def bench() -> Iterator[Bench]:
     with tempfile.TemporaryDirectory(prefix="formation-pack-", dir="/var/tmp") as name:
         Path(name).chmod(0o711)  # a build's user must reach its layers
-        yield Bench(Path(name))
+        made = Bench(Path(name))
+        yield made
+        place.vacate(made.layers)
 
 
 @pytest.fixture(scope="module")

@@ -170,7 +170,7 @@ def test_a_killed_builder_leaves_nothing_that_the_next_start_keeps(
 
     def swept() -> bool:
         Store(bench.layers, START_ID).sweep()
-        network.sweep()
+        network.sweep(bench.folder / "data/pack/forwarding")
         cgroup.sweep()
         return bench.left() == []
 
