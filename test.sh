@@ -16,4 +16,6 @@ $bin/mypy
 $bin/lint-imports
 export FORMATION_TEST_BASE=${FORMATION_TEST_BASE:-/var/lib/formation/base/debian-13}
 $bin/python -m image.guest.build --out "$FORMATION_TEST_BASE"
-$bin/pytest --cov=appliance --cov=blueprints --cov=jobs --cov-report=term "$@"
+# Two workers: what boots nodes, and all else beside it.
+$bin/pytest -n 2 --no-loadscope-reorder \
+  --cov=appliance --cov=blueprints --cov=jobs --cov-report=term "$@"

@@ -7,12 +7,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from appliance import config, database, schema
 from appliance.config import Settings
 from appliance.layout import prepare
 from appliance.state.__main__ import open_store
 from appliance.state.server import StateServer
+
+
+class Groups(LoadScopeScheduling):  # type: ignore[misc]
+    """Which tests stay together: those of a file, and all that serve a node.
+
+    A machine has one libvirtd.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        return "node" if file.startswith("tests/e2e/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Groups:
+    return Groups(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first."""
+    items.sort(key=lambda item: item.path.parent.name not in ("e2e", "image"))
 
 
 @pytest.fixture
