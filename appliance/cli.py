@@ -18,7 +18,7 @@ from appliance.commands.instances import vmm
 from appliance.commands.secrets import secret
 from appliance.commands.tasks import run, tasks
 from appliance.commands.versions import redeploy
-from appliance.terminal import call, follow, plain_errors
+from appliance.terminal import at, call, follow, plain_errors
 
 
 @click.group()
@@ -192,7 +192,7 @@ def operations_show(operation: str) -> None:
 @plain_errors
 def operations_cancel(operation: str) -> None:
     """Ask OPERATION to end and to undo what it made."""
-    call("DELETE", f"/api/v1/operations/{operation}")
+    call("DELETE", at("/api/v1/operations", operation))
     follow(operation)
 
 
@@ -353,7 +353,7 @@ def pack_collect(dry_run: bool, everything: bool) -> None:
 @plain_errors
 def pack_image_delete(digest: str) -> None:
     """Delete the image DIGEST (its beginning is enough), where nothing uses it."""
-    follow(call("DELETE", f"/api/v1/pack/images/{digest}")["id"])
+    follow(call("DELETE", at("/api/v1/pack/images", digest))["id"])
 
 
 @main.command()
@@ -436,9 +436,7 @@ def state_list(kind: str) -> None:
 @plain_errors
 def state_show(kind: str, id_: str) -> None:
     """Print a record: body, stamp, signature's verdict, links both ways."""
-    from urllib.parse import quote
-
-    found = call("GET", f"/api/v1/state/records/{quote(kind)}/{quote(id_)}")
+    found = call("GET", at("/api/v1/state/records", kind, id_))
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
@@ -473,7 +471,7 @@ def vmm_volumes() -> None:
 def vmm_volume_delete(agent: str, name: str) -> None:
     """Delete the volume NAME of AGENT (OWNER/NAME) with all that is on it."""
     name = name.strip("/").replace("/", "=")
-    follow(call("DELETE", f"/api/v1/vmm/volumes/{agent}/{name}")["id"])
+    follow(call("DELETE", at("/api/v1/vmm/volumes", *agent.split("/"), name))["id"])
 
 
 for _command in (

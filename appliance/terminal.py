@@ -80,6 +80,18 @@ def say(text: str, err: bool = False, end: str = "\n") -> None:
     click.echo(harmless(text) + end, nl=False, err=err)
 
 
+def at(root: str, *names: str) -> str:
+    """The address below `root` of what a person names so, whatever is in the names."""
+    from urllib.parse import quote
+
+    from appliance.problems import Invalid
+
+    for name in names:
+        if name in ("", ".", ".."):
+            raise Invalid(f"{name!r} is the name of nothing.")
+    return "/".join((root, *(quote(name, safe="") for name in names)))
+
+
 @contextmanager
 def answered(method: str, path: str, **arguments: Any) -> Iterator[Any]:
     """The node's answer over the CLI socket; a problem document becomes a Problem."""
@@ -149,11 +161,11 @@ def follow(id_: str) -> None:
     from appliance.problems import from_document
 
     shown: dict[str, str] = {}
-    pause, seen = Event(), 0
+    pause, seen, operation = Event(), 0, at("/api/v1/operations", id_)
     try:
         while True:
-            found = patiently("GET", f"/api/v1/operations/{id_}")
-            path = f"/api/v1/operations/{id_}/log?after={seen}"
+            found = patiently("GET", operation)
+            path = f"{operation}/log?after={seen}"
             for row in patiently("GET", path)["lines"]:
                 seen = row["id"]
                 say(f"    {row['line']}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from appliance.terminal import call, plain_errors
+from appliance.terminal import at, call, plain_errors
 
 ACCOUNTS = "/api/v1/admin/accounts"
 TOKENS = "/api/v1/admin/tokens"
@@ -50,7 +50,7 @@ def account_create(name: str, roles: tuple[str, ...], password: bool) -> None:
 @plain_errors
 def account_roles(name: str, roles: tuple[str, ...]) -> None:
     """Give NAME these ROLES and no others."""
-    found = call("PATCH", f"{ACCOUNTS}/{name}", json={"roles": list(roles)})
+    found = call("PATCH", at(ACCOUNTS, name), json={"roles": list(roles)})
     click.echo(f"{name}: {', '.join(found['roles'])}")
 
 
@@ -59,7 +59,7 @@ def account_roles(name: str, roles: tuple[str, ...]) -> None:
 @plain_errors
 def account_disable(name: str) -> None:
     """Refuse the sessions, tokens and operations of NAME."""
-    call("PATCH", f"{ACCOUNTS}/{name}", json={"disabled": True})
+    call("PATCH", at(ACCOUNTS, name), json={"disabled": True})
     click.echo(f"{name} is disabled; its instances go on.")
 
 
@@ -68,7 +68,7 @@ def account_disable(name: str) -> None:
 @plain_errors
 def account_enable(name: str) -> None:
     """Let NAME in again."""
-    call("PATCH", f"{ACCOUNTS}/{name}", json={"disabled": False})
+    call("PATCH", at(ACCOUNTS, name), json={"disabled": False})
     click.echo(f"{name} is enabled.")
 
 
@@ -77,7 +77,7 @@ def account_enable(name: str) -> None:
 @plain_errors
 def account_password(name: str) -> None:
     """Take the password of NAME away, for a link that sets a new one."""
-    say_link(call("POST", f"{ACCOUNTS}/{name}/password"))
+    say_link(call("POST", at(ACCOUNTS, name, "password")))
 
 
 @account.command("delete")
@@ -86,7 +86,7 @@ def account_password(name: str) -> None:
 @plain_errors
 def account_delete(name: str, yes: bool) -> None:
     """Delete NAME; its agents and instances go on."""
-    left = call("GET", f"{ACCOUNTS}/{name}")["owns"]
+    left = call("GET", at(ACCOUNTS, name))["owns"]
     if left["agent"] or left["instance"]:
         click.echo(
             f"{name} owns {left['agent']} agents and {left['instance']} instances. "
@@ -94,7 +94,7 @@ def account_delete(name: str, yes: bool) -> None:
         )
     if not yes:
         click.confirm(f"Delete {name}?", abort=True)
-    call("DELETE", f"{ACCOUNTS}/{name}")
+    call("DELETE", at(ACCOUNTS, name))
     click.echo(f"{name} is deleted.")
 
 
@@ -146,7 +146,7 @@ def token_list() -> None:
 @plain_errors
 def token_revoke(id_: str) -> None:
     """End the token ID."""
-    call("DELETE", f"{TOKENS}/{id_}")
+    call("DELETE", at(TOKENS, id_))
     click.echo("It is revoked.")
 
 

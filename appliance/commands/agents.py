@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 import click
 
-from appliance.terminal import call, follow, plain_errors, say
+from appliance.terminal import at, call, follow, plain_errors, say
 
 API = "/api/v1/market/agents"
 
@@ -18,7 +17,7 @@ def agent() -> None:
 
 
 def found(name: str) -> Any:
-    return call("GET", f"{API}/{quote(name)}")
+    return call("GET", at(API, *name.split("/")))
 
 
 @agent.command("list")
@@ -77,5 +76,5 @@ def say_belongings(item: Any, volumes: bool) -> None:
 @plain_errors
 def agent_delete_version(name: str, version: str) -> None:
     """Delete VERSION of AGENT, which nothing runs and which is not the latest."""
-    path = f"{API}/{found(name)['id']}/versions/{quote(version, safe='')}"
+    path = at(API, *found(name)["id"].split("/"), "versions", version)
     follow(call("DELETE", path)["id"])

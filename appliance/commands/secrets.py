@@ -6,7 +6,9 @@ import sys
 
 import click
 
-from appliance.terminal import call, plain_errors
+from appliance.terminal import at, call, plain_errors
+
+API = "/api/v1/market/agents"
 
 
 @click.group()
@@ -24,8 +26,7 @@ def secret_set(agent: str, name: str) -> None:
         value = str(click.prompt("Value", hide_input=True))
     else:
         value = sys.stdin.read().removesuffix("\n")
-    path = f"/api/v1/market/agents/{agent}/secrets/{name}"
-    found = call("PUT", path, content=value.encode())
+    found = call("PUT", place(agent, name), content=value.encode())
     click.echo(f"{name} is set.")
     hint(found["agent"])
 
@@ -35,7 +36,7 @@ def secret_set(agent: str, name: str) -> None:
 @plain_errors
 def secret_list(agent: str) -> None:
     """List which secrets AGENT has and lacks; values are never shown."""
-    found = call("GET", f"/api/v1/market/agents/{agent}/secrets")
+    found = call("GET", place(agent))
     for item in found["secrets"]:
         how = f"set {item['changed']}" if item["set"] else "missing"
         note = "" if item["asked"] else "  (the Formfile does not ask for it)"
@@ -50,9 +51,13 @@ def secret_list(agent: str) -> None:
 @plain_errors
 def secret_remove(agent: str, name: str) -> None:
     """Forget the secret NAME of AGENT."""
-    found = call("DELETE", f"/api/v1/market/agents/{agent}/secrets/{name}")
+    found = call("DELETE", place(agent, name))
     click.echo(f"{name} is removed.")
     hint(found["agent"])
+
+
+def place(agent: str, *name: str) -> str:
+    return at(API, *agent.split("/"), "secrets", *name)
 
 
 def hint(agent: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from appliance.terminal import call, events, plain_errors, say
+from appliance.terminal import at, call, events, plain_errors, say
 
 GOES_ON = 3
 
@@ -28,7 +28,7 @@ def run(agent: str, source: str, timeout: int, stream: bool, wait: int | None) -
     Status 0: it answered. 1: it did not, and a sentence says why. 3: after --wait
     it goes on; its id is printed (form tasks show ID).
     """
-    path = f"/api/v1/market/agents/{agent}/run_task"
+    path = at("/api/v1/market/agents", *agent.split("/"), "run_task")
     wish = {"input": value_of(source), "timeout_s": timeout}
     if stream:
         return show_events(path, wish)
@@ -117,7 +117,7 @@ def tasks_list(agent: str, state: str, caller: str, everybody: bool) -> None:
 @plain_errors
 def tasks_show(task: str, wait: int) -> None:
     """The whole of TASK, as JSON."""
-    found = call("GET", f"/api/v1/market/tasks/{task}", params={"wait": wait})
+    found = call("GET", at("/api/v1/market/tasks", task), params={"wait": wait})
     say(json.dumps(found, ensure_ascii=False, indent=2))
 
 
@@ -126,5 +126,5 @@ def tasks_show(task: str, wait: int) -> None:
 @plain_errors
 def tasks_cancel(task: str) -> None:
     """End TASK, if it has not ended."""
-    found = call("POST", f"/api/v1/market/tasks/{task}/cancel")
+    found = call("POST", at("/api/v1/market/tasks", task, "cancel"))
     click.echo(f"{task} {found['state']}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from appliance.terminal import call, follow, plain_errors
+from appliance.terminal import at, call, follow, plain_errors
+
+API = "/api/v1/market/agents"
 
 
 @click.command()
@@ -17,6 +19,6 @@ def redeploy(agent: str, version: str) -> None:
     What ran before is released once the new instance is healthy. Secrets that were
     set meanwhile reach it.
     """
-    found = call("GET", f"/api/v1/market/agents/{agent}")
-    wanted = f"{found['id']}/versions/{version or found['latest']}"
-    follow(call("POST", f"/api/v1/market/agents/{wanted}/deploy")["id"])
+    found = call("GET", at(API, *agent.split("/")))
+    wanted = (*found["id"].split("/"), "versions", version or found["latest"])
+    follow(call("POST", at(API, *wanted, "deploy"))["id"])

@@ -175,3 +175,20 @@ def test_a_gpu_that_cannot_be_given_says_why(
     machine.add_rtx(group=None)
     said = form("vmm", "gpus").output
     assert said.endswith("not usable: the machine's IOMMU is off\n")
+
+
+@pytest.mark.parametrize("name", ["echo?all=1", "echo#x", "echo x", "echo%2e", "a%2Fb"])
+@pytest.mark.parametrize("command", ["agent show", "redeploy", "run --input 1"])
+def test_what_stands_in_a_name_stays_a_name(
+    agent: Agent, command: str, name: str
+) -> None:
+    said = form(*command.split(), name)
+    assert said.exit_code == 1
+    assert name in said.output
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "ada/..", "../accounts"])
+def test_what_leads_elsewhere_names_nothing(agent: Agent, name: str) -> None:
+    said = form("agent", "show", name)
+    assert said.exit_code == 1
+    assert "the name of nothing" in said.output
