@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -53,6 +54,8 @@ JOBS: dict[str, tuple[float, Job]] = {
     "collect": (10, pack.collect),
 }
 """Minutes between the runs of each job."""
+AT_ONCE = ("storage",)
+"""What people may ask for as soon as the node runs."""
 
 
 def patient(job: Job) -> Job:
@@ -73,8 +76,14 @@ def timetable(settings: Settings) -> BackgroundScheduler:
         timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
     )
     for name, (minutes, job) in JOBS.items():
+        first = {"next_run_time": datetime.now(UTC)} if name in AT_ONCE else {}
         scheduler.add_job(
-            patient(job), "interval", seconds=minutes * 60, args=[settings], id=name
+            patient(job),
+            "interval",
+            seconds=minutes * 60,
+            args=[settings],
+            id=name,
+            **first,
         )
     sample = Sampler(settings).sample
     scheduler.add_job(sample, "cron", second="*/10", id="sample")

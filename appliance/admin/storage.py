@@ -32,9 +32,9 @@ def report(settings: Settings) -> Document:
     except (OSError, ValueError):
         raise Unavailable(
             "storage-unmeasured",
-            "The disk was not measured yet. formation-jobs does it twice a minute; "
-            "form status says whether it runs.",
-            retry_after=30,
+            "The disk was not measured yet. formation-jobs does it as soon as it runs, "
+            "and twice a minute; form status says whether it does.",
+            retry_after=5,
         ) from None
     return document
 

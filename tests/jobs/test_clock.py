@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from appliance import events
@@ -43,6 +45,21 @@ def test_a_job_that_cannot_do_its_work_now_is_tried_again(settings: Settings) ->
 def test_the_timetable_has_them_all(settings: Settings) -> None:
     found = {job.id for job in timetable.timetable(settings).get_jobs()}
     assert found >= set(timetable.JOBS)
+
+
+def test_the_disk_is_measured_as_soon_as_the_node_runs(
+    settings: Settings, state_server: StateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = threading.Event()
+
+    def refresh(config: Settings) -> None:
+        measured.set()
+
+    monkeypatch.setitem(timetable.JOBS, "storage", (0.5, refresh))
+    scheduler = timetable.timetable(settings)
+    scheduler.start()
+    assert measured.wait(10)
+    scheduler.shutdown()
 
 
 def test_events_and_audit_keep_the_newest(settings: Settings) -> None:
