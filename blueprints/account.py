@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, g, jsonify, redirect, render_template, request
 
 from appliance import clock
-from appliance.admin import accounts, rights, sessions, tokens
+from appliance.admin import accounts, passwords, rights, sessions, tokens
 from appliance.problems import Invalid
 from blueprints.access import COOKIE, remote_address, requires
 
@@ -53,8 +53,7 @@ def show() -> Any:
 def change_password_page() -> Any:
     form = request.form
     try:
-        if form.get("new", "") != form.get("again", ""):
-            raise Invalid("The two passwords differ.", again="Not the same.")
+        passwords.must_do(form.get("new", ""), g.account.name, form.get("again", ""))
         _change_password(form.get("present", ""), form.get("new", ""))
     except Invalid as problem:
         return render(problem.members["errors"])

@@ -155,9 +155,9 @@ def set_password(token: str) -> Any:
     account, form = invitations.find(token), request.form
     g.tried = account.name
     try:
-        if form.get("password", "") != form.get("again", ""):
-            raise Invalid("The two passwords differ.", again="Not the same.")
-        invitations.accept(token, form.get("password", ""))
+        password = form.get("password", "")
+        passwords.must_do(password, account.name, form.get("again", ""))
+        invitations.accept(token, password)
     except Invalid as problem:
         errors = problem.members["errors"]
         page = render_template(

@@ -121,9 +121,8 @@ def node() -> Answer:
 
 def account() -> Answer:
     form = request.form
-    if form.get("password", "") != form.get("again", ""):
-        raise Invalid("The two passwords differ.", again="Not the same.")
-    answers = setup.account_answers(form.get("name", ""), form.get("password", ""))
+    typed = (form.get(key, "") for key in ("name", "password", "again"))
+    answers = setup.account_answers(*typed)
     setup.save("account", answers)
     return next_page("account")
 

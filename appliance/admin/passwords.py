@@ -28,19 +28,45 @@ def _hasher() -> PasswordHasher:
 
 def hash_password(password: str, name: str = "") -> str:
     """The argon2id hash; refuses what is short, common or near the account's name."""
-    if not SHORTEST <= len(password) <= LONGEST:
-        raise Invalid(
-            f"The password has {len(password)} characters; {SHORTEST} to {LONGEST}.",
-            password=f"At least {SHORTEST} characters.",
-        )
-    if (name and name.lower() in password.lower()) or _is_guessed(password, name):
-        raise Invalid(
-            "That password is among those that are tried first; take another. Four "
-            "random words are good.",
-            password="Too easily guessed.",
-        )
+    must_do(password, name)
     with _turns:
         return _hasher().hash(password)
+
+
+def must_do(password: str, name: str = "", again: str | None = None) -> None:
+    """Raise Invalid with all that is wrong; `again` is what was typed the second time,
+    where it was asked for."""
+    refuse(wrong_with(password, name) | wrong_again(password, again))
+
+
+def refuse(wrong: dict[str, tuple[str, str]]) -> None:
+    """Raise Invalid if anything is wrong: field → (sentence, what stands beside it)."""
+    if wrong:
+        whole = " ".join(sentence for sentence, _ in wrong.values())
+        raise Invalid(whole, **{field: short for field, (_, short) in wrong.items()})
+
+
+def wrong_with(password: str, name: str) -> dict[str, tuple[str, str]]:
+    if not SHORTEST <= len(password) <= LONGEST:
+        length = (
+            f"The password has {len(password)} characters; {SHORTEST} to {LONGEST}."
+        )
+        most = f"At most {LONGEST} characters."
+        least = f"At least {SHORTEST} characters."
+        return {"password": (length, most if len(password) > LONGEST else least)}
+    if (name and name.lower() in password.lower()) or _is_guessed(password, name):
+        sentence = (
+            "That password is among those that are tried first; take another. Four "
+            "random words are good."
+        )
+        return {"password": (sentence, "Too easily guessed.")}
+    return {}
+
+
+def wrong_again(password: str, again: str | None) -> dict[str, tuple[str, str]]:
+    if again is None or again == password:
+        return {}
+    return {"again": ("The two passwords differ.", "Not the same.")}
 
 
 def _is_guessed(password: str, name: str) -> bool:

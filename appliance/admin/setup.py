@@ -14,7 +14,7 @@ from peewee import FloatField, TextField
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from appliance import clock, events, formnet, identity, state
-from appliance.admin import accounts, throttle
+from appliance.admin import accounts, passwords, throttle
 from appliance.config import Settings
 from appliance.database import NodeModel
 from appliance.problems import Invalid, Problem
@@ -117,14 +117,16 @@ def node_answers(settings: Settings, form: dict[str, Any]) -> dict[str, Any]:
         raise Invalid(f"{first[0]}: {first[1]}", **wrong) from None
 
 
-def account_answers(name: str, password: str) -> dict[str, Any]:
-    """Name and hash of the operator; raises Invalid."""
-    name = name.strip().lower()
+def account_answers(
+    name: str, password: str, again: str | None = None
+) -> dict[str, Any]:
+    """Name and hash of the operator; raises Invalid with all that is wrong."""
+    name, wrong = name.strip().lower(), {}
     if not re.fullmatch(_LABEL, name):
-        raise Invalid(
-            "The name becomes part of DNS names: a-z, 0-9 and - only.",
-            name="a-z, 0-9 and - only.",
-        )
+        sentence = "The name becomes part of DNS names: a-z, 0-9 and - only."
+        wrong["name"] = (sentence, "a-z, 0-9 and - only.")
+    wrong |= passwords.wrong_with(password, name)
+    passwords.refuse(wrong | passwords.wrong_again(password, again))
     return {"name": name, "password_hash": accounts.hash_password(password, name)}
 
 

@@ -287,6 +287,10 @@ def test_the_wizard_refuses_a_wrong_code_and_weak_passwords(settings: Settings) 
     answer = client.post("/setup/account", data=weak)
     assert answer.status_code == 422
     assert "Too easily guessed" in answer.text
+    wrong = {"name": "a b", "password": "short", "again": "shirt"}
+    answer = client.post("/setup/account", data=wrong)
+    for beside in ("a-z, 0-9 and - only.", "At least 10", "Not the same."):
+        assert beside in answer.text
 
 
 @pytest.mark.parametrize(
