@@ -51,15 +51,17 @@ def plan(run: Run) -> None:
     if checked.formfile is None:
         raise orders.invalid(checked)
     formfile = checked.formfile
-    _await_turn(run, f"{run.params['owner_name']}/{formfile.name}")
+    agent = f"{run.params['owner_name']}/{formfile.name}"
+    _await_turn(run, agent)
+    versions.must_be_unused(agent, formfile.version)
     _must_have_secrets(run.params["owner_name"], formfile)
-    _choose_gpus(f"{run.params['owner_name']}/{formfile.name}", formfile)
+    _choose_gpus(agent, formfile)
     run.memory |= {
         "instance": run.id,
         "formfile": pack.as_document(formfile, whole=True),
         "context": str(folder) if folder else None,
         "build_id": pack.build_id(formfile, formfile.base, folder),
-        "agent": f"{run.params['owner_name']}/{formfile.name}",
+        "agent": agent,
     }
 
 

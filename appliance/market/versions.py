@@ -52,6 +52,7 @@ def register(
             body = agent_body(owner_id, owner, name, version, formfile)
             state.put("agent", agent, body)
         return before.body, False
+    must_be_unused(agent, version)
     formfile, now = manifest.get("formfile", {}), clock.rfc3339(clock.now())
     body = {
         "agent": agent,
@@ -68,6 +69,26 @@ def register(
     return body, True
 
 
+def must_be_unused(agent: str, version: str | None) -> None:
+    """A number that people used for one thing never means another."""
+    known = state.find("agent", agent)
+    if known is not None and version in known.body.get("withdrawn", ()):
+        raise Conflict(
+            "version-withdrawn",
+            f"There was a {agent} {version}, which was deleted, and its number is not "
+            "given again; raise VERSION in the Formfile, or remove the line.",
+        )
+
+
+def withdraw(agent: str, version: str) -> None:
+    """Remove the version's record; the agent's keeps its number."""
+    known = state.find("agent", agent)
+    if known is not None:
+        numbers = sorted({*known.body.get("withdrawn", ()), version})
+        state.put("agent", agent, {**known.body, "withdrawn": numbers})
+    state.remove("version", f"{agent}@{version}")
+
+
 def agent_body(
     owner_id: str, owner: str, name: str, version: str, formfile: dict[str, Any]
 ) -> dict[str, Any]:
@@ -81,6 +102,7 @@ def agent_body(
         "category": formfile.get("category"),
         "tags": list(formfile.get("tags") or ()),
         "card": before.body.get("card") if before else None,
+        "withdrawn": before.body.get("withdrawn", []) if before else [],
         "latest": newest([version, *(k.version for k in known(f"{owner}/{name}"))]),
     }
 

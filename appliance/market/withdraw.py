@@ -14,7 +14,7 @@ from typing import Any
 
 from appliance import events, operations, state, vmm
 from appliance.config import settings
-from appliance.market import lifecycle, secrets, turns
+from appliance.market import lifecycle, secrets, turns, versions
 from appliance.operations import Kind, Run, Step
 from appliance.problems import Conflict, NotFound
 
@@ -193,7 +193,7 @@ def delete_version(run: Run) -> None:
         turns.wait(run, agent)
         found = must_be_removable(agent, version)
         run.remember(build=found.body["build_id"])
-    state.remove("version", run.subject)
+    versions.withdraw(agent, version)
     drop_builds([run.memory["build"]])
     run.memory["result"] = {"deleted": run.subject}
     text = f"{agent} {version} was deleted"

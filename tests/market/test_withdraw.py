@@ -227,6 +227,10 @@ def test_a_version_that_nothing_runs_goes_with_its_build(world: World) -> None:
     assert [r.id for r in state.select("version")] == ["ada/echo@0.2.0"]
     assert len(state.select("build")) == 1
     assert version_of(deploy("VCPU 3")) == "0.2.1"
+    again = deploy("VERSION 0.1.0\nVCPU 4")
+    assert again.state == "failed"
+    assert "its number is not given again" in again.error
+    assert [r.id for r in state.select("instance", version="0.2.1")]
 
 
 def test_a_crash_after_the_version_is_made_good(
