@@ -40,6 +40,7 @@ KEPT_S = 30 * 86400.0
 # May the account of this id still act with this role on what `owner` owns? Raises.
 Authorise = Callable[[str, str, str | None], None]
 ENGINE_WAIT_S = 90.0
+LEAVE_S = 5.0
 
 
 class Operation(NodeModel):
@@ -66,6 +67,11 @@ class Operation(NodeModel):
 class Canceled(Problem):
     def __init__(self) -> None:
         super().__init__("canceled", "The operation was canceled.", status=409)
+
+
+class Suspended(BaseException):
+    """The runner ends: what it does stays as it is for the next one. No step's
+    failure, so nothing that catches errors may catch it."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,7 @@ class Run:
     result: dict[str, Any] = field(default_factory=dict)
     step: str = ""
     logged: int = 0
+    is_ending: Callable[[], bool] = lambda: False
 
     def remember(self, **members: Any) -> None:
         """Keep what must be known after a crash in the middle of this step."""
@@ -124,13 +131,16 @@ class Run:
         """Say how far the present step is, 0 to 1 or None for unknown."""
         _change_step(self.id, self.step, progress=fraction, detail=detail)
 
-    def is_cancelled(self) -> bool:
+    def should_end(self) -> bool:
+        """Whether somebody asked for its end, or the runner's own has come."""
         row = Operation.select(Operation.cancel).where(Operation.id == self.id)
-        return bool(row.scalar())
+        return self.is_ending() or bool(row.scalar())
 
     def check(self) -> None:
-        """Raise Canceled once somebody asked for it."""
-        if self.is_cancelled():
+        """Raise Canceled once somebody asked for it, Suspended when the runner ends."""
+        if self.is_ending():
+            raise Suspended
+        if self.should_end():
             raise Canceled
 
 
@@ -284,6 +294,7 @@ class Runner:
         self._authorise = authorise
         self._running: set[str] = set()
         self._lock = threading.Lock()
+        self._ending = threading.Event()
         self.worker = f"{os.getpid()}-{clock.new_id()}"
 
     def recover(self) -> int:
@@ -302,6 +313,8 @@ class Runner:
             return 0
 
     def _start(self) -> int:
+        if self._ending.is_set():
+            return 0
         with self._lock:
             running = list(self._running)
         Operation.update(state="queued").where(
@@ -319,12 +332,25 @@ class Runner:
         return started
 
     def stop(self) -> None:
-        """Leave the rest to the next runner."""
+        """Leave the rest to the next runner; steps get a moment to notice."""
+        self._ending.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        pause, end = threading.Event(), clock.now() + LEAVE_S
+        while self._running and clock.now() < end:
+            pause.wait(0.05)
 
     def _run(self, id_: str) -> None:
         try:
-            execute(id_, self.worker, self._crash, self._authorise, self._make_room)
+            execute(
+                id_,
+                self.worker,
+                self._crash,
+                self._authorise,
+                self._make_room,
+                self._ending.is_set,
+            )
+        except Suspended:
+            log.info("operation.suspended", operation=id_)
         except (Problem, PeeweeException) as error:  # the next round tries again
             log.error("operation.lost", operation=id_, why=str(error))
             if is_disk_full(error):
@@ -340,6 +366,7 @@ def execute(
     crash: Callable[[str, str], None] | None = None,
     authorise: Authorise | None = None,
     make_room: Callable[[], int] = lambda: 0,
+    is_ending: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run one operation to its end, from the first step that is not done.
 
@@ -347,9 +374,8 @@ def execute(
     """
     row = get(id_)
     kind = kinds()[row.kind]
-    run = Run(
-        id_, row.account, row.subject, json.loads(row.params), json.loads(row.memory)
-    )
+    params, memory = json.loads(row.params), json.loads(row.memory)
+    run = Run(id_, row.account, row.subject, params, memory, is_ending=is_ending)
     Operation.update(
         state="working", worker=worker, started=row.started or clock.now()
     ).where(Operation.id == id_).execute()

@@ -63,8 +63,14 @@ def opened(host: Host, open_: Callable[[], Opened]) -> Opened:
             pause.wait(ROUND_S)
 
 
-def run_rounds(host: Host, waiter: Waiter, work: Callable[[], object] = int) -> None:
-    """Tick and `work` at each wake-up and every few seconds, until SIGTERM."""
+def run_rounds(
+    host: Host,
+    waiter: Waiter,
+    work: Callable[[], object] = int,
+    leave: Callable[[], object] = int,
+) -> None:
+    """Tick and `work` at each wake-up and every few seconds, until SIGTERM; then
+    `leave` off the work, and stop the services."""
     ended = threading.Event()
 
     def end(number: int, frame: object) -> None:
@@ -78,5 +84,6 @@ def run_rounds(host: Host, waiter: Waiter, work: Callable[[], object] = int) -> 
             work()
             waiter.wait(ROUND_S)
     finally:
+        leave()
         host.stop()
         waiter.close()

@@ -41,10 +41,9 @@ def main() -> None:
     scheduler.start()
     waiter = wake.Waiter(config.run_dir, "jobs")
     try:
-        run_rounds(host, waiter, runner.round)
+        run_rounds(host, waiter, runner.round, runner.stop)
     finally:
         scheduler.shutdown(wait=False)
-        runner.stop()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from appliance import operations
@@ -54,6 +56,33 @@ def test_a_crash_after_any_step_repeats_none(journal: list[str], boundary: str) 
     operations.execute(id_, "second")
     row = operations.get(id_)
     assert (row.state, journal) == ("completed", ["a", "b", "c"])
+
+
+def test_a_runner_that_ends_leaves_its_work_to_the_next(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end, done = threading.Event(), threading.Event(), []
+
+    def wait(run: Run) -> None:
+        begun.set()
+        while not may_end.wait(0.01):
+            run.check()
+        done.append(run.step)
+
+    kind = Kind("long", (Step("a", "A", wait, lambda run: done.append("undone")),))
+    monkeypatch.setattr(operations, "kinds", lambda: {"long": kind})
+    id_ = submit("long")
+    first = operations.Runner()
+    first.round()
+    assert begun.wait(10)
+    first.stop()
+    assert operations.get(id_).state == "working"
+    assert first.round() == 0
+    may_end.set()
+    second = operations.Runner()
+    second.recover()
+    operations.execute(id_, second.worker)
+    assert (operations.get(id_).state, done) == ("completed", ["a"])
 
 
 def test_a_failure_is_kept_with_its_reason_and_undone(journal: list[str]) -> None:

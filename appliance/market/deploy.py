@@ -137,7 +137,7 @@ def build(run: Run) -> None:
         refresh=bool(run.params.get("refresh")),
     )
     try:
-        made = pack.build(request, run.log, run.is_cancelled, run.progress)
+        made = pack.build(request, run.log, run.should_end, run.progress)
     except Problem:
         run.check()  # a canceled build fails too; say what it was
         raise

@@ -20,6 +20,7 @@ from appliance.config import settings
 from appliance.layout import WEB
 from appliance.plain import harmless
 from appliance.problems import DiskFull, Problem
+from appliance.vmm import gate
 from appliance.vmm.domain import InstanceSpec, domain_xml
 from appliance.vmm.seed import write_seed
 
@@ -76,9 +77,11 @@ def _qemu_img(*arguments: str) -> Callable[..., None]:
 
 
 def boot(instance: str) -> None:
+    """Start its machine; raises EngineGone while none may start."""
     from appliance.vmm import libvirt
 
-    libvirt.start(instance)
+    with gate.passed():
+        libvirt.start(instance)
 
 
 def shutdown(instance: str, timeout: float = SHUTDOWN_S) -> None:

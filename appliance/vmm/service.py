@@ -25,19 +25,27 @@ class VmmRuntime:
         self._thread = threading.Thread(target=self._rounds, daemon=True)
 
     def start(self) -> None:
-        from appliance.vmm import libvirt
+        from appliance.vmm import gate, libvirt
         from appliance.vmm.probe import accelerator
 
         libvirt.on_change(self._changed.set)
         accelerator(self._settings)
+        gate.open_()
         self._thread.start()
 
     def stop(self) -> None:
+        from appliance.vmm import gate
+
+        gate.close()
         self._ended = True
         self._changed.set()
         self._thread.join(15)
-        if self._settings.vmm.on_exit == "shutdown":
+        if self._settings.vmm.on_exit != "shutdown":
+            return
+        try:
             self._shut_down_all()
+        except Problem as problem:
+            log.warning("vmm.guests_left", why=str(problem))
 
     def reload(self) -> None:
         return None
@@ -61,13 +69,11 @@ class VmmRuntime:
         reconciler.stop()
 
     def _shut_down_all(self) -> None:
-        from appliance.vmm import instances
+        """Whatever runs, also what an operation had just started."""
+        from appliance.vmm import instances, libvirt
 
-        running = [
-            record
-            for record in state.select("instance")
-            if record.body["desired"] == "running"
-        ]
+        known = libvirt.states()
+        running = [r for r in state.select("instance") if known.get(r.id) == "running"]
         for record in running:
             state.change(
                 "instance", record.id, state="unhealthy", reason="the node stopped"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,12 +11,16 @@ from appliance import operations, state
 from appliance.config import Settings
 from appliance.problems import EngineGone, Problem
 from appliance.state.server import StateServer
-from appliance.vmm import instances, libvirt, reconcile, service
+from appliance.vmm import gate, instances, libvirt, reconcile, service
 from appliance.vmm.reconcile import Reconciler
+
+REAL_BOOT = instances.boot
 
 
 @pytest.fixture
-def machines(records: StateServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def machines(
+    records: StateServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
     found: dict[str, str] = {}
 
     def become(new: str) -> Callable[[str], None]:
@@ -27,7 +31,8 @@ def machines(records: StateServer, monkeypatch: pytest.MonkeyPatch) -> dict[str,
     monkeypatch.setattr(instances, "shutdown", become("off"))
     monkeypatch.setattr(instances, "delete", found.pop)
     monkeypatch.setattr(reconcile, "probe_health", lambda *of: (True, ""))
-    return found
+    yield found
+    gate.open_()
 
 
 def instance(desired: str = "running", state_: str = "healthy") -> None:
@@ -158,6 +163,37 @@ def test_libvirtd_that_is_gone_is_said_and_recovered_from(
     until(lambda: runtime.status() == ("running", ""))
     monkeypatch.setattr(runtime, "_shut_down_all", lambda: None)
     runtime.stop()
+
+
+def test_a_guest_that_an_operation_just_started_ends_with_the_node(
+    machines: dict[str, str], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance()
+    inside, may_end = threading.Event(), threading.Event()
+
+    def start(name: str) -> None:
+        inside.set()
+        may_end.wait(10)
+        machines[name] = "running"
+
+    monkeypatch.setattr(libvirt, "start", start)
+    monkeypatch.setattr(libvirt, "states", lambda: dict(machines))
+    monkeypatch.setattr(instances, "shutdown", lambda i: machines.update({i: "off"}))
+    runtime = service.VmmRuntime(settings)
+    monkeypatch.setattr(runtime, "_thread", threading.Thread(target=int))
+    runtime._thread.start()
+    booting = threading.Thread(target=REAL_BOOT, args=("i",))
+    booting.start()
+    assert inside.wait(10)
+    stopping = threading.Thread(target=runtime.stop)
+    stopping.start()
+    until(lambda: not gate.is_open())
+    with pytest.raises(EngineGone, match="vmm-service is stopped"):
+        REAL_BOOT("j")
+    may_end.set()
+    stopping.join(10)
+    assert machines == {"i": "off"}
+    assert body()["reason"] == "the node stopped"
 
 
 def until(found: Callable[[], bool]) -> None:
