@@ -9,11 +9,11 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from peewee import SqliteDatabase
+from peewee import OperationalError, SqliteDatabase
 
 from appliance import clock
 from appliance.database import PER_THREAD, open_database
-from appliance.problems import Problem
+from appliance.problems import EngineGone, Problem
 from appliance.state.records import KINDS, Record, sign, tick
 
 MIGRATIONS = (
@@ -66,11 +66,32 @@ def _record(row: Sequence[Any]) -> Record:
     )
 
 
+UNOPENED = ("readonly database", "unable to open database", "no such table")
+
+
+class Opened(SqliteDatabase):
+    """A database whose only writer is another process: a reader that comes first
+    finds no file, no write-ahead index or no table yet."""
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        try:
+            return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
+        except OperationalError as error:
+            if not any(said in str(error) for said in UNOPENED):
+                raise
+            raise EngineGone(
+                "state-starting",
+                "formation-state has not opened the records yet; try again in a "
+                "moment. Where that does not help, form logs state says why.",
+                retry_after=1,
+            ) from None
+
+
 class Reader:
     """Queries; safe for any number of threads and processes."""
 
     def __init__(self, path: Path) -> None:
-        self.database = SqliteDatabase(
+        self.database = Opened(
             f"{path.absolute().as_uri()}?mode=ro",
             pragmas={"busy_timeout": 5000},
             timeout=5,

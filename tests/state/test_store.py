@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from peewee import OperationalError, SqliteDatabase
 
 from appliance import identity, state
 from appliance.config import Settings
-from appliance.problems import Problem
+from appliance.problems import EngineGone, Problem
 from appliance.state.__main__ import open_store
 from appliance.state.records import is_genuine, tick
 from appliance.state.server import StateServer, may_write, parse
+from appliance.state.store import Reader
 
 
 def test_a_record_written_over_the_socket_is_found(records: StateServer) -> None:
@@ -87,3 +90,30 @@ def test_a_wish_of_any_bytes_is_refused_with_a_problem(line: bytes) -> None:
 @given(st.integers(0, 2**60), st.integers(0, 2**42))
 def test_logical_time_always_grows(last: int, wall: int) -> None:
     assert tick(last, wall) > last
+
+
+@pytest.mark.parametrize("made", ["nothing", "an empty file"])
+def test_who_reads_before_the_writer_came_is_told_to_wait(
+    tmp_path: Path, made: str
+) -> None:
+    path = tmp_path / "state.db"
+    if made == "an empty file":
+        path.touch()
+    reader = Reader(path)
+    with pytest.raises(EngineGone, match="has not opened the records yet") as told:
+        reader.find("node", "n")
+    assert (told.value.status, told.value.retry_after) == (503, 1)
+    reader.database.close()
+
+
+def test_who_may_not_make_the_index_is_told_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As formation-web before formation-state has opened what a power cut left."""
+
+    def refuse(*of: object) -> None:
+        raise OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr(SqliteDatabase, "execute_sql", refuse)
+    with pytest.raises(EngineGone, match="has not opened the records yet"):
+        Reader(tmp_path / "state.db").count("node")
