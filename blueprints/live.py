@@ -21,6 +21,7 @@ from appliance.admin import accounts
 from appliance.config import settings
 from appliance.problems import NotFound
 from appliance.service import read_status, services
+from blueprints import navigation
 from blueprints.access import caller, requires
 from blueprints.broadcast import Broadcast, Update, Viewer
 
@@ -108,9 +109,14 @@ def renderer(
     def call() -> Update:
         with app.app_context():
             g.account = account
-            return render(subject)
+            return with_counts(render(subject))
 
     return call
+
+
+def with_counts(update: Update) -> Update:
+    """And what stands on every page: the counts of the navigation."""
+    return Update({**update.fragments, **navigation.counts(g.account)}, update.points)
 
 
 @blueprint.get("/live/events")
@@ -170,5 +176,5 @@ def as_json(update: Update) -> str:
 def parts() -> Any:
     """All of a view as it is now, for pages whose stream fails."""
     _, render, subject = chosen_view()
-    update = render(subject)
+    update = with_counts(render(subject))
     return jsonify(fragments=update.fragments, points=update.points)

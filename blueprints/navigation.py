@@ -35,6 +35,7 @@ class Link:
     page: Page
     current: Literal["page", "true", ""]
     count: int | None
+    id: str
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,23 @@ def groups(account: accounts.Account, path: str) -> list[tuple[str, list[Link]]]
             page,
             currency(page, path) if page is nearest else "",
             page.count(whose) if page.count else None,
+            count_id(page),
         )
         for page in shown
     ]
     by_heading = groupby(links, key=lambda link: link.page.heading)
     return [(heading, list(found)) for heading, found in by_heading]
+
+
+def counts(account: accounts.Account) -> dict[str, str]:
+    """Of each page that lists things how many, by the id of the element beside it."""
+    whose = None if may(account, "auditor") else account.name
+    counted = (page for page in pages(account) if page.count)
+    return {count_id(p): str(p.count(whose)) for p in counted if p.count}
+
+
+def count_id(page: Page) -> str:
+    return f"count-{page.path.strip('/').replace('/', '-')}"
 
 
 def mark_of(statuses: Iterable[Status]) -> str:

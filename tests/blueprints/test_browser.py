@@ -148,6 +148,12 @@ def test_the_dashboard_follows_what_happens(tab: Tab) -> None:
     expect(chart).to_have_attribute(
         "aria-label", "CPU: now 77 %, in the last hour between 20 % and 77 %"
     )
+    counted = tab.page.locator('nav.side a[href="/vmm/"] .count')
+    expect(counted).to_have_text("1")
+    record = state.find("instance", "i1")
+    assert record
+    state.put("instance", "i2", record.body)
+    expect(counted).to_have_text("2")
     assert tab.troubles == []
 
 

@@ -55,6 +55,7 @@ def test_a_change_arrives_as_the_fragment_it_is_in(logged_in: FlaskClient) -> No
         state.put("instance", "i1", INSTANCE)
         _, second = page.next()
         assert "The instance is healthy" in second["fragments"]["answer"]
+        assert second["fragments"]["count-vmm"] == "1"
         assert "services" not in second["fragments"]
 
 
