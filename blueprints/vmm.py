@@ -92,7 +92,7 @@ def update(id_: str) -> Update:
     now = shown(id_)
     fragments = {
         part: render_template(f"vmm/{part}.html", **now)
-        for part in ("answer", "log", "console")
+        for part in ("answer", "guest_agent", "log", "console")
     }
     return Update(fragments, live.points(now["latest"], id_))
 

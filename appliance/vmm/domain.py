@@ -10,6 +10,8 @@ from appliance import formnet
 
 CMDLINE = "console=ttyS0 quiet panic=5"
 
+GUEST_AGENT = "org.qemu.guest_agent.0"
+
 
 @dataclass(frozen=True)
 class InstanceSpec:
@@ -118,4 +120,4 @@ def _console(devices: Element, spec: InstanceSpec) -> None:
     console = SubElement(devices, "console", type="pty")
     SubElement(console, "target", type="serial", port="0")
     channel = SubElement(devices, "channel", type="unix")
-    SubElement(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
+    SubElement(channel, "target", type="virtio", name=GUEST_AGENT)

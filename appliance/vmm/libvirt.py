@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from xml.etree.ElementTree import fromstring
 
 import libvirt
 
 from appliance.config import settings
 from appliance.problems import EngineGone, Unavailable
-from appliance.vmm.domain import domain_name
+from appliance.vmm.domain import GUEST_AGENT, domain_name
 
 _lock = threading.Lock()
 _connection: libvirt.virConnect | None = None
@@ -123,6 +124,21 @@ def undefine(instance: str) -> None:
         domain = _find(connection, instance)
         if domain is not None:
             domain.undefine()
+
+
+def guest_agent_answers(instance: str) -> bool:
+    """Whether the agent in the guest has opened its end of the channel."""
+    with connected() as connection:
+        domain = _find(connection, instance)
+        xml = domain.XMLDesc() if domain is not None else "<domain/>"
+    return agent_state(xml) == "connected"
+
+
+def agent_state(xml: str) -> str:
+    """What libvirt says of the guest agent's channel in a domain's XML."""
+    path = f"devices/channel/target[@name='{GUEST_AGENT}']"
+    target = fromstring(xml).find(path)  # noqa: S314 - libvirt wrote it
+    return "" if target is None else target.get("state", "")
 
 
 def state(instance: str) -> str:

@@ -111,6 +111,7 @@ class Reconciler:
     def _probe(self, instance: str, body: dict[str, Any], backoff: Backoff) -> None:
         """A healthy instance turns unhealthy after FAILURES probes in a row, so that
         one slow answer does not take its name away."""
+        _note_guest_agent(instance, body)
         ok, why = probe_health(body["address"], body["port"], body["health_path"])
         if ok:
             del self._failures[instance]
@@ -128,6 +129,12 @@ class Reconciler:
         _say(instance, body, "unhealthy", f"it was off and is being started{again}")
         backoff.started(clock.now())
         instances.boot(instance)
+
+
+def _note_guest_agent(instance: str, body: dict[str, Any]) -> None:
+    answers = libvirt.guest_agent_answers(instance)
+    if body.get("guest_agent") != answers:
+        state.change("instance", instance, guest_agent=answers)
 
 
 def _say(instance: str, body: dict[str, Any], new: str, reason: str) -> None:

@@ -134,6 +134,11 @@ def test_run_answers_and_refuses_what_is_no_input(node: Node) -> None:
     assert "no agent" in node.form("run", "nobody", "--input", "1", check=False)
 
 
+def test_the_guest_agent_answers(node: Node, tab: Page) -> None:
+    visit(tab, f"{node.url}/vmm/{node.form('vmm', 'list').split()[0]}")
+    expect(tab.locator("#guest_agent")).to_contain_text("answers", timeout=20_000)
+
+
 def test_the_name_leads_to_the_instance(node: Node) -> None:
     assert node.dig(NAME, "+short").startswith("10.213.0.")
     assert "SOA" in node.dig(NAME, "AAAA")

@@ -91,3 +91,14 @@ def test_measures_are_those_of_all_disks_and_interfaces() -> None:
         "disk_read": 11.0,
         "disk_written": 2.0,
     }
+
+
+@pytest.mark.parametrize("said", ["connected", "disconnected", ""])
+def test_the_guest_agents_channel_says_whether_it_answers(said: str) -> None:
+    state = f' state="{said}"' if said else ""
+    target = f'<target type="virtio" name="org.qemu.guest_agent.0"{state}/>'
+    others = '<target type="virtio" name="com.redhat.spice.0" state="connected"/>'
+    channels = "".join(f"<channel>{t}</channel>" for t in (others, target))
+    xml = f"<domain><devices>{channels}</devices></domain>"
+    assert libvirt.agent_state(xml) == said
+    assert libvirt.agent_state("<domain/>") == ""

@@ -27,6 +27,7 @@ def machines(
         return lambda instance: found.__setitem__(instance, new)
 
     monkeypatch.setattr(libvirt, "states", lambda: dict(found))
+    monkeypatch.setattr(libvirt, "guest_agent_answers", lambda instance: True)
     monkeypatch.setattr(instances, "boot", become("running"))
     monkeypatch.setattr(instances, "shutdown", become("off"))
     monkeypatch.setattr(instances, "delete", found.pop)
@@ -70,6 +71,7 @@ def test_what_is_off_is_started_and_found_healthy(machines: dict[str, str]) -> N
     assert body()["reason"] == "it was off and is being started"
     one_round(reconciler)
     assert body()["state"] == "healthy"
+    assert body()["guest_agent"]
     reconciler.stop()
 
 
