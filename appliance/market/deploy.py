@@ -323,8 +323,12 @@ def _stop_holders(run: Run) -> None:
 
 
 def start_holders(run: Run) -> None:
-    """Undo: those that gave volumes or GPUs up run again."""
-    for instance in run.memory.get("held", []):
+    """Undo: those that gave volumes or GPUs up run again, once the new one, which
+    has them, does not."""
+    held = run.memory.get("held", [])
+    if held:
+        vmm.shutdown(run.memory["instance"])
+    for instance in held:
         if state.find("instance", instance):
             state.change("instance", instance, desired="running")
 

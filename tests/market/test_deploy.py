@@ -558,6 +558,28 @@ def test_a_gpu_goes_back_when_the_next_version_fails(
     assert instance.body["gpus"] == [RTX]
 
 
+def test_nobody_gets_back_what_the_failing_version_still_has(
+    world: World, machine: machines.Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.add_rtx()
+    first = world.deploy_text("VERSION 0.1.0\nGPU RTX").id
+    change, seen = state.change, []
+
+    def watch(kind: str, id_: str, **members: Any) -> state.Record:
+        if (id_, members.get("desired")) == (first, "running"):
+            seen.append(dict(world.machines))
+        return change(kind, id_, **members)
+
+    def never(*of: object) -> None:
+        raise Problem("never-healthy", "It hangs.")
+
+    monkeypatch.setattr(state, "change", watch)
+    monkeypatch.setattr(vmm, "probe_health", never)
+    second = world.deploy_text("VERSION 0.2.0\nGPU RTX")
+    assert second.state == "failed"
+    assert seen == [{first: "off", second.id: "off"}]
+
+
 def test_a_second_gpu_leaves_the_older_version_running_meanwhile(
     world: World, machine: machines.Machine
 ) -> None:
