@@ -29,7 +29,7 @@ from blueprints.ingress import socket_name
 
 View = TypeVar("View", bound=Callable[..., Any])
 COOKIE = "formation"
-PROGRAMS = ("/api/", "/metrics")
+PROGRAMS = ("/api/v1/", "/metrics", "/healthz", "/readyz")
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -64,7 +64,7 @@ def requires(role: str, *scopes: str, audited: bool = True) -> Callable[[View], 
             _must_have_scope(scopes or (rights.scope_of(request.method, role),))
             return view(*arguments, **named)
 
-        vars(guarded).update(access=role, audited=audited)
+        vars(guarded).update(access=role, audited=audited, scopes=scopes)
         return guarded  # type: ignore[return-value]
 
     return wrap

@@ -10,6 +10,17 @@ from appliance import clock
 from appliance.admin import accounts, passwords, rights, sessions, tokens
 from appliance.problems import Invalid
 from blueprints.access import COOKIE, remote_address, requires
+from blueprints.contract import answers, takes
+from blueprints.shapes import Ended
+from blueprints.shapes.admin import (
+    Changed,
+    Me,
+    NewToken,
+    PasswordChange,
+    Sessions,
+    Tokens,
+    TokenWish,
+)
 
 blueprint = Blueprint("account", __name__)
 API = "/api/v1/admin"
@@ -43,6 +54,7 @@ def page() -> Any:
 
 @blueprint.get(f"{API}/account")
 @requires("account")
+@answers(Me)
 def show() -> Any:
     """Who asks, as the node sees it."""
     return jsonify(id=g.account.id, name=g.account.name, roles=list(g.account.roles))
@@ -62,9 +74,11 @@ def change_password_page() -> Any:
 
 @blueprint.post(f"{API}/account/password")
 @requires("account")
-def change_password() -> Any:
-    body = members(present=str, new=str)
-    _change_password(body["present"], body["new"])
+@takes(PasswordChange)
+@answers(Changed, problems=(422, 429))
+def change_password(body: PasswordChange) -> Any:
+    """Change the own password; the other sessions end."""
+    _change_password(body.present, body.new)
     return jsonify(changed=True)
 
 
@@ -88,7 +102,9 @@ def end_others_page() -> Any:
 
 @blueprint.get(f"{API}/sessions")
 @requires("account")
+@answers(Sessions)
 def list_sessions() -> Any:
+    """The own sessions, with browser and address."""
     found = [
         {
             "id": item.id,
@@ -105,15 +121,18 @@ def list_sessions() -> Any:
 
 @blueprint.delete(f"{API}/sessions/<id_>")
 @requires("account")
+@answers(Ended)
 def end_session(id_: str) -> Any:
+    """End one of the own sessions."""
     sessions.end_one(g.account.id, id_)
     return jsonify(ended=id_)
 
 
 @blueprint.delete(f"{API}/sessions")
 @requires("account")
+@answers(Ended)
 def end_others() -> Any:
-    """All of them but the one that asks."""
+    """End all of the own sessions but the one that asks."""
     return jsonify(ended=sessions.end_all(g.account.id, but=this()))
 
 
@@ -138,21 +157,19 @@ def revoke_token_page(id_: str) -> Any:
 
 @blueprint.get(f"{API}/tokens")
 @requires("account")
+@answers(Tokens)
 def list_tokens() -> Any:
+    """The own API tokens, without the tokens themselves."""
     return jsonify(tokens=[tokens.as_document(row) for row in tokens.of(g.account.id)])
 
 
 @blueprint.post(f"{API}/tokens")
 @requires("account")
-def create_token() -> Any:
-    """`{"name", "scopes": […], "days": N or null}`; the token is shown this once."""
-    body = members(name=str, scopes=list)
-    scopes, days = body["scopes"], body.get("days")
-    if not all(isinstance(scope, str) for scope in scopes):
-        raise Invalid('scopes: a list such as ["read"].', scopes="not a list of texts")
-    if days is not None and (not isinstance(days, int) or isinstance(days, bool)):
-        raise Invalid("days: a whole number, or null.", days="not a number")
-    token, row = _create(body["name"], scopes, days)
+@takes(TokenWish)
+@answers(NewToken, 201)
+def create_token(body: TokenWish) -> Any:
+    """Make an API token, which is shown this once."""
+    token, row = _create(body.name, body.scopes, body.days)
     return jsonify(token=token, **tokens.as_document(row)), 201
 
 
@@ -164,7 +181,9 @@ def _create(
 
 @blueprint.delete(f"{API}/tokens/<id_>")
 @requires("account")
+@answers(Ended)
 def revoke_token(id_: str) -> Any:
+    """End one of the own API tokens."""
     tokens.revoke(g.account.id, id_)
     return jsonify(ended=id_)
 
@@ -174,19 +193,3 @@ def number(text: str) -> int:
         return int(text)
     except ValueError:
         raise Invalid("days: a whole number.", days="A whole number.") from None
-
-
-def members(**kinds: type) -> dict[str, Any]:
-    """The JSON body, which must have these members of these kinds; raises Invalid."""
-    body = request.get_json(silent=True)
-    known = body if isinstance(body, dict) else {}
-    wrong = [
-        name for name, kind in kinds.items() if not isinstance(known.get(name), kind)
-    ]
-    if wrong:
-        raise Invalid(
-            f"The body is JSON with {', '.join(kinds)}; {wrong[0]} is missing or no "
-            f"{'list' if kinds[wrong[0]] is list else 'text'}.",
-            **dict.fromkeys(wrong, "missing or wrong"),
-        )
-    return known

@@ -11,7 +11,18 @@ from appliance import clock
 from appliance.admin import accounts, invitations, passwords, sessions, tokens
 from appliance.problems import Conflict, Invalid
 from blueprints.access import public, requires
-from blueprints.account import members
+from blueprints.contract import answers, takes
+from blueprints.shapes import Ended
+from blueprints.shapes.admin import (
+    AccountChange,
+    Accounts,
+    AccountWish,
+    AccountWithTokens,
+    DeletedAccount,
+    Link,
+    NewAccount,
+    Owned,
+)
 
 blueprint = Blueprint("accounts", __name__)
 API = "/api/v1/admin/accounts"
@@ -173,19 +184,20 @@ def document(row: accounts.Credential) -> dict[str, Any]:
 
 @blueprint.get(API)
 @requires("auditor")
+@answers(Accounts)
 def index() -> Any:
+    """The node's accounts."""
     return jsonify(accounts=[accounts.as_document(r) for r in accounts.everyone()])
 
 
 @blueprint.post(API)
 @requires("operator")
-def create_account() -> Any:
-    """`{"name", "roles": […], "password": …}`; without a password, a link."""
-    body = members(name=str, roles=list)
-    name, password = body["name"].strip().lower(), body.get("password") or ""
-    if not isinstance(password, str):
-        raise Invalid("password: a text, or none.", password="not a text")
-    path = create(name, roles_of(body), password)
+@takes(AccountWish)
+@answers(NewAccount, 201, problems=(409,))
+def create_account(body: AccountWish) -> Any:
+    """Create an account; without a password, with a link that sets one."""
+    name = body.name.strip().lower()
+    path = create(name, body.roles, body.password or "")
     return jsonify(document(accounts.credential(name)) | _linked(path)), 201
 
 
@@ -194,16 +206,11 @@ def _linked(path: str) -> dict[str, Any]:
     return {"set_password": path, "expires": expires} if path else {}
 
 
-def roles_of(body: dict[str, Any]) -> list[str]:
-    roles = body.get("roles")
-    if not isinstance(roles, list) or not all(isinstance(r, str) for r in roles):
-        raise Invalid('roles: a list such as ["developer"].', roles="not a list")
-    return roles
-
-
 @blueprint.get(f"{API}/<name>")
 @requires("auditor")
+@answers(AccountWithTokens)
 def show(name: str) -> Any:
+    """One account, with what it owns and its tokens."""
     row = accounts.credential(name)
     found = [tokens.as_document(token) for token in tokens.of(row.account)]
     return jsonify(document(row) | {"tokens": found})
@@ -211,22 +218,22 @@ def show(name: str) -> Any:
 
 @blueprint.patch(f"{API}/<name>")
 @requires("operator")
-def change(name: str) -> Any:
-    """`{"roles": […], "disabled": true or false}`, either or both."""
-    body = request.get_json(silent=True)
-    if not isinstance(body, dict) or not body or set(body) - {"roles", "disabled"}:
+@takes(AccountChange)
+@answers(Owned, problems=(409,))
+def change(name: str, body: AccountChange) -> Any:
+    """Change an account's roles, disable or enable it."""
+    if body.roles is None and body.disabled is None:
         raise Invalid('Send {"roles": […]}, {"disabled": true or false}, or both.')
-    if not isinstance(body.get("disabled", False), bool):
-        raise Invalid("disabled: true or false.", disabled="not true or false")
-    if "roles" in body:
-        accounts.change_roles(name, roles_of(body))
-    if "disabled" in body:
-        accounts.disable(name, body["disabled"])
+    if body.roles is not None:
+        accounts.change_roles(name, body.roles)
+    if body.disabled is not None:
+        accounts.disable(name, body.disabled)
     return jsonify(document(accounts.credential(name)))
 
 
 @blueprint.post(f"{API}/<name>/password")
 @requires("operator")
+@answers(Link)
 def reset(name: str) -> Any:
     """Take the password away: a link sets the next one."""
     return jsonify(_linked(link(name)))
@@ -234,15 +241,19 @@ def reset(name: str) -> Any:
 
 @blueprint.delete(f"{API}/<name>/tokens/<id_>")
 @requires("operator")
+@answers(Ended)
 def revoke(name: str, id_: str) -> Any:
+    """End another account's API token."""
     tokens.revoke(accounts.credential(name).account, id_)
     return jsonify(ended=id_)
 
 
 @blueprint.delete(f"{API}/<name>")
 @requires("operator")
+@answers(DeletedAccount, problems=(409,))
 def delete(name: str) -> Any:
-    """Its agents and instances go on, and are for operators to change."""
+    """Delete an account. Its agents and instances go on, and are for operators to
+    change."""
     left = accounts.left_behind(name)
     accounts.delete(name)
     return jsonify(deleted=name, left_behind=left)

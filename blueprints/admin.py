@@ -25,6 +25,8 @@ from blueprints.access import (
     requires,
     start_session,
 )
+from blueprints.contract import answers
+from blueprints.shapes import Alive
 
 blueprint = Blueprint("admin", __name__)
 
@@ -65,12 +67,16 @@ def log_out() -> Any:
 
 @blueprint.get("/healthz")
 @public
+@answers(Alive)
 def healthz() -> Any:
+    """Whether the process answers."""
     return jsonify(status="ok")
 
 
 @blueprint.get("/readyz")
 @public
+@answers(Alive, problems=(503,))
 def readyz() -> Any:
+    """Whether the node can read its records."""
     state.select("node")
     return jsonify(status="ok")

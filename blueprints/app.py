@@ -39,6 +39,7 @@ ROOMS = (
     "accounts",
     "account",
     "secrets",
+    "reference",
 )
 FULL = (
     "The node's disk is full; nothing was changed. Free some of it: form pack collect "
@@ -92,9 +93,8 @@ def navigate() -> dict[str, Any]:
 
 
 def is_api() -> bool:
-    return request.path.startswith("/api/") or "json" in request.headers.get(
-        "Accept", ""
-    )
+    accepted = request.headers.get("Accept", "")
+    return request.path.startswith(access.PROGRAMS) or "json" in accepted
 
 
 def show_problem(problem: Problem) -> Response:

@@ -15,6 +15,8 @@ from peewee import PeeweeException
 
 from appliance import clock, events
 from blueprints.access import SAFE, remote_address, requires
+from blueprints.contract import answers
+from blueprints.shapes.admin import Audit
 
 blueprint = Blueprint("audit", __name__)
 log = structlog.get_logger()
@@ -91,8 +93,9 @@ def page() -> Any:
 
 @blueprint.get("/api/v1/admin/audit")
 @requires("auditor")
+@answers(Audit)
 def index() -> Any:
-    """Newest first; `account`, `text`, `before`, `limit`."""
+    """The audit log, newest first: every change and every refused attempt."""
     limit = min(max(request.args.get("limit", ROWS, type=int), 1), MOST)
     found = asked(limit)
     keys = ("id", "account", "address", "action", "subject", "outcome")

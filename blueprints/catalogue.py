@@ -11,8 +11,11 @@ from appliance.admin import storage
 from appliance.config import settings
 from appliance.market import withdraw
 from appliance.market.catalogue import find_agent
-from appliance.problems import Conflict, Invalid, Unavailable
+from appliance.problems import Conflict, Unavailable
 from blueprints.access import must_change, must_see, requires
+from blueprints.contract import LOCATION, answers, asks
+from blueprints.shapes.market import Belongings, DeleteQuery
+from blueprints.shapes.operations import Operation
 from blueprints.vmm import accepted
 
 blueprint = Blueprint("catalogue", __name__)
@@ -38,6 +41,7 @@ def wanted(owner: str, name: str) -> str:
 
 @blueprint.get(f"{AGENT}/belongings")
 @requires("account")
+@answers(Belongings)
 def belongings(owner: str, name: str) -> Any:
     """What a deletion of the agent takes with it, and its volumes."""
     must_see(owner)
@@ -48,18 +52,19 @@ def belongings(owner: str, name: str) -> Any:
 
 @blueprint.delete(AGENT)
 @requires("developer")
-def delete_agent(owner: str, name: str) -> Any:
-    """Its volumes stay, but for `?volumes=1`."""
-    asked = request.args.get("volumes", "0")
-    if asked not in ("0", "1"):
-        raise Invalid("volumes: 0 or 1.", volumes="not 0 or 1")
+@asks(DeleteQuery)
+@answers(Operation, 202, problems=(409,), headers=LOCATION)
+def delete_agent(owner: str, name: str, query: DeleteQuery) -> Any:
+    """Delete an agent with all that is its own; its volumes stay unless asked."""
     agent = wanted(owner, name)
-    return accepted(withdraw.request(agent, g.account.id, asked == "1"))
+    return accepted(withdraw.request(agent, g.account.id, query.volumes == "1"))
 
 
 @blueprint.delete(f"{AGENT}{VERSION}")
 @requires("developer")
+@answers(Operation, 202, problems=(409,), headers=LOCATION)
 def delete_version(owner: str, name: str, version: str) -> Any:
+    """Delete a version that nothing runs."""
     agent = wanted(owner, name)
     return accepted(withdraw.request_version(agent, version, g.account.id))
 

@@ -14,6 +14,8 @@ from appliance.dns import apex
 from appliance.dns.names import list_names, read_zone, vanity_domains
 from appliance.dns.service import Report
 from blueprints.access import requires
+from blueprints.contract import answers
+from blueprints.shapes.network import Names, Queries
 
 blueprint = Blueprint("dns", __name__)
 API = "/api/v1/dns"
@@ -44,6 +46,7 @@ def page() -> Any:
 
 @blueprint.get(f"{API}/names")
 @requires("account")
+@answers(Names)
 def names() -> Any:
     """Every name that exists with its addresses; agents' names with their health."""
     zone = read_zone(settings(), apex(settings()))
@@ -57,6 +60,7 @@ def names() -> Any:
 
 @blueprint.get(f"{API}/queries")
 @requires("account")
+@answers(Queries)
 def queries() -> Any:
     """Where formation-dns listens and forwards to, and its counts since it began."""
     found = report()

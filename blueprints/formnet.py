@@ -13,6 +13,8 @@ from appliance.config import settings
 from appliance.formnet.firewall import COUNTERS
 from appliance.formnet.service import Report
 from blueprints.access import requires
+from blueprints.contract import answers
+from blueprints.shapes.network import Network
 
 blueprint = Blueprint("formnet", __name__)
 
@@ -61,8 +63,9 @@ def page() -> Any:
 
 @blueprint.get("/api/v1/formnet/network")
 @requires("auditor")
+@answers(Network)
 def network() -> Any:
-    """The network as it is; `loaded` is null until formnet has run."""
+    """The guests' network as it is: range, addresses, rules and their counts."""
     found = report()
     loaded = asdict(found) | {"time": clock.rfc3339(found.time)} if found else None
     return jsonify(**document(), loaded=loaded)

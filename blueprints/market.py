@@ -26,8 +26,22 @@ from appliance.market.catalogue import find_agent
 from appliance.market.engine import current
 from appliance.market.example import example
 from appliance.plain import harmless, pretty
-from appliance.problems import Invalid, NotFound, Problem
+from appliance.problems import NotFound, Problem
 from blueprints.access import may_see, must_change, requires
+from blueprints.contract import LOCATION, answers, asks, takes
+from blueprints.shapes.market import (
+    AgentDetail,
+    Agents,
+    Manifest,
+    SeenTask,
+    Task,
+    Tasks,
+    TasksQuery,
+    TaskWish,
+    Version,
+    WaitQuery,
+)
+from blueprints.shapes.operations import Operation
 from blueprints.tasks import changed, document, may_end, seen, whose
 
 blueprint = Blueprint("market", __name__)
@@ -35,6 +49,8 @@ API = "/api/v1/market"
 RUN_S, SUBMIT_S, HOLD_S = 60, 900, 300
 HEARTBEAT_S = 15.0
 STREAM = "text/event-stream"
+TASK_HEADERS = {"Idempotency-Key": "The same key and body give the first task again."}
+PREFER = {"Prefer": "`wait=N`: answer 202 after N seconds, 300 at most."}
 
 
 def body() -> Any:
@@ -95,7 +111,13 @@ def accepted(task: tasks.Task) -> Any:
 @blueprint.post(f"{API}/agents/<name>/run_task")
 @blueprint.post(f"{API}/agents/<owner>/<name>/run_task")
 @requires("developer", "tasks", audited=False)
+@takes(TaskWish, by_view=True, headers=TASK_HEADERS | PREFER)
+@answers(Task, problems=(404, 409, 413, 422, 429, 502, 503, 504))
+@answers(media=STREAM, text="With `Accept: text/event-stream`.")
+@answers(Task, 202, text="It goes on; see `Location`.", headers=LOCATION)
 def run_task(name: str, owner: str | None = None) -> Any:
+    """Call an agent and wait for its answer. A task that failed answers with its
+    problem, which has the member `task`."""
     agent, hold = find_agent(name, owner), preferred_wait()
     leave = current().seat(agent.id)
     try:
@@ -127,7 +149,10 @@ def preferred_wait() -> int | None:
 @blueprint.post(f"{API}/agents/<name>/submit_task")
 @blueprint.post(f"{API}/agents/<owner>/<name>/submit_task")
 @requires("developer", "tasks", audited=False)
+@takes(TaskWish, by_view=True, headers=TASK_HEADERS)
+@answers(Task, 202, problems=(404, 409, 413, 422, 429, 503), headers=LOCATION)
 def submit_task(name: str, owner: str | None = None) -> Any:
+    """Give an agent a task and do not wait for its answer."""
     task, is_new = accept(find_agent(name, owner), SUBMIT_S)
     if is_new:
         current().submit(task)
@@ -136,15 +161,17 @@ def submit_task(name: str, owner: str | None = None) -> Any:
 
 @blueprint.get(f"{API}/tasks/<id_>")
 @requires("account", "tasks")
-def show(id_: str) -> Any:
+@asks(WaitQuery, If_None_Match="The ETag of an earlier answer.")
+@answers(SeenTask, problems=(429,), headers={"ETag": "Changes with the task."})
+@answers(None, 304, text="It is as the ETag says.")
+def show(id_: str, query: WaitQuery) -> Any:
+    """A task; with `wait`, once it ended."""
     task = seen(id_)
-    wait = request.args.get("wait", "0")
-    if not re.fullmatch(r"\d{1,9}", wait):
-        raise Invalid(f"wait: a number of seconds, at most {HOLD_S}.", wait="no number")
-    if int(wait) and task.state not in tasks.ENDED:
+    wait = min(int(query.wait), HOLD_S)
+    if wait and task.state not in tasks.ENDED:
         leave = current().seat(f"{task.owner}/{task.agent}")
         try:
-            task = current().wait(task, min(int(wait), HOLD_S))
+            task = current().wait(task, wait)
         finally:
             leave()
     answer = jsonify(document(task))
@@ -154,7 +181,10 @@ def show(id_: str) -> Any:
 
 @blueprint.get(f"{API}/tasks/<id_>/events")
 @requires("account", "tasks")
+@asks(Last_Event_ID="The id of the last event that was had.")
+@answers(media=STREAM, problems=(429,))
 def events(id_: str) -> Any:
+    """A task's events `state`, `delta`, `log`, then `result` or `error`."""
     task = seen(id_)
     last = request.headers.get("Last-Event-ID", "0")
     after = int(last) if re.fullmatch(r"\d{1,15}", last) else 0
@@ -192,7 +222,9 @@ def follow(id_: str, after: int = 0) -> Iterator[str]:
 
 @blueprint.post(f"{API}/tasks/<id_>/cancel")
 @requires("developer", "tasks", audited=False)
+@answers(Task)
 def cancel(id_: str) -> Any:
+    """Cancel a task; again is harmless."""
     task = changed(id_)
     current().cancel(task)
     return jsonify(tasks.as_document(tasks.get(id_)))
@@ -200,22 +232,30 @@ def cancel(id_: str) -> Any:
 
 @blueprint.get(f"{API}/tasks")
 @requires("account", "tasks")
-def index() -> Any:
-    wish = {name: request.args.get(name, "") for name in ("agent", "state", "after")}
-    rows, following = tasks.page(tasks.selection(whose(), **wish))
+@asks(TasksQuery)
+@answers(Tasks)
+def index(query: TasksQuery) -> Any:
+    """Tasks, newest first: your own, or those that you may see."""
+    found = whose(query.caller, query.all)
+    wish = tasks.selection(found, query.agent, query.state, query.after)
+    rows, following = tasks.page(wish)
     return jsonify(tasks=[document(row) for row in rows], next=following)
 
 
 @blueprint.get(f"{API}/agents")
 @requires("account", "tasks", "read")
+@answers(Agents)
 def agents() -> Any:
+    """The catalogue."""
     return jsonify(agents=[{"id": r.id, **r.body} for r in state.select("agent")])
 
 
 @blueprint.get(f"{API}/agents/<name>")
 @blueprint.get(f"{API}/agents/<owner>/<name>")
 @requires("account", "tasks", "read")
+@answers(AgentDetail)
 def agent(name: str, owner: str | None = None) -> Any:
+    """An agent with its versions, card and instances."""
     found = find_agent(name, owner)
     versions = [r.body for r in state.select("version", agent=found.id)]
     own = may_see(found.body.get("owner_name"))
@@ -228,7 +268,11 @@ def agent(name: str, owner: str | None = None) -> Any:
 
 @blueprint.put(f"{API}/agents/<owner>/<name>/versions/<version>")
 @requires("developer")
+@takes(Manifest, by_view=True)
+@answers(Version, text="It was registered so before.", problems=(409, 413))
+@answers(Version, 201, text="It is registered.")
 def register_version(owner: str, name: str, version: str) -> Any:
+    """Register a version of an agent from the manifest of its pack."""
     must_change(owner)
     withdraw.must_not_be_leaving(f"{owner}/{name}")
     found = state.select("account", name=owner)
@@ -357,6 +401,7 @@ def deploy_page(owner: str, name: str) -> Any:
 
 @blueprint.post(f"{API}/agents/<owner>/<name>/versions/<version>/deploy")
 @requires("developer")
+@answers(Operation, 202, problems=(409,), headers=LOCATION)
 def deploy_registered(owner: str, name: str, version: str) -> Any:
     """Run a registered version, an older one too, by the image that is there."""
     made = deploy_version(owner, name, version)

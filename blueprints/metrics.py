@@ -10,6 +10,8 @@ from flask import Blueprint, Response, jsonify, request
 from appliance import clock, metrics, state
 from appliance.problems import Invalid, NotFound
 from blueprints.access import must_see, requires
+from blueprints.contract import answers, asks
+from blueprints.shapes.admin import Metrics, MetricsQuery, Series
 
 blueprint = Blueprint("metrics", __name__)
 SPAN_S = 3600.0
@@ -17,14 +19,16 @@ SPAN_S = 3600.0
 
 @blueprint.get("/api/v1/admin/metrics")
 @requires("account")
-def points() -> Any:
+@asks(MetricsQuery)
+@answers(Metrics | Series, problems=(404, 422))
+def points(query: MetricsQuery) -> Any:
     """Points of one metric between `from` and `to`; without `metric` the last of
     each. A point is [seconds since the epoch, value]."""
-    subject = request.args.get("subject", metrics.NODE)
-    if subject != metrics.NODE:
-        must_be_seen(subject)
-    metric = request.args.get("metric")
-    return jsonify(latest(subject) if metric is None else series(subject, metric))
+    if query.subject != metrics.NODE:
+        must_be_seen(query.subject)
+    if query.metric is None:
+        return jsonify(latest(query.subject))
+    return jsonify(series(query, query.metric))
 
 
 def must_be_seen(subject: str) -> None:
@@ -46,13 +50,14 @@ def latest(subject: str) -> dict[str, Any]:
     return {"subject": subject, "metrics": found}
 
 
-def series(subject: str, metric: str) -> dict[str, Any]:
+def series(query: MetricsQuery, metric: str) -> dict[str, Any]:
+    subject = query.subject
     if metric not in {*metrics.METRICS, *metrics.known(subject)}:
         names = ", ".join(metrics.METRICS)
         raise Invalid(f"Nothing is measured as {metric!r}; known: {names}.")
     now = clock.now()
-    end = moment("to", now)
-    start = moment("from", end - SPAN_S)
+    end = moment("to", query.to, now)
+    start = moment("from", query.start, end - SPAN_S)
     if start > end:
         raise Invalid("`from` is later than `to`; exchange them.")
     step, found = metrics.read(subject, metric, start, end, now)
@@ -70,9 +75,8 @@ def unit(metric: str) -> str:
     return known.unit if known else ""
 
 
-def moment(name: str, default: float) -> float:
+def moment(name: str, text: str | None, default: float) -> float:
     """Seconds since the epoch from a parameter: those, or RFC 3339."""
-    text = request.args.get(name)
     if text is None:
         return default
     try:
@@ -101,6 +105,8 @@ def of_date(text: str) -> float:
 
 @blueprint.get("/metrics")
 @requires("auditor")
+@answers(media="text/plain", text="As `Accept` asks.")
+@answers(media="application/openmetrics-text")
 def prometheus() -> Any:
     """What Prometheus scrapes; it sends an API token as Bearer."""
     from blueprints.prometheus import exposition

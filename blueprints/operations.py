@@ -14,7 +14,6 @@ from flask import (
     jsonify,
     redirect,
     render_template,
-    request,
 )
 
 from appliance import operations
@@ -27,6 +26,8 @@ from blueprints.access import (
     requires,
 )
 from blueprints.broadcast import Update
+from blueprints.contract import answers, asks
+from blueprints.shapes.operations import After, Log, Operation, Operations
 
 blueprint = Blueprint("operations", __name__)
 LINES = 60
@@ -88,36 +89,46 @@ def cancel_page(id_: str) -> Any:
 
 @blueprint.get("/api/v1/operations")
 @requires("account")
+@answers(Operations)
 def index() -> Any:
+    """Operations that you may see, newest first."""
     rows = [row for row in operations.recent(1000) if may_see_operation(row)]
     return jsonify(operations=[operations.as_document(row) for row in rows[:100]])
 
 
 @blueprint.get("/api/v1/operations/<id_>/log")
 @requires("account")
-def log(id_: str) -> Any:
-    """Lines after the line whose id is the parameter `after`."""
+@asks(After)
+@answers(Log)
+def log(id_: str, query: After) -> Any:
+    """Lines of an operation's log after the line whose id is `after`."""
     seen(id_)
-    rows = operations.log_lines(id_, request.args.get("after", 0, type=int))
+    rows = operations.log_lines(id_, query.after or 0)
     keys = ("id", "time", "step", "line")
     return jsonify(lines=[dict(zip(keys, row, strict=True)) for row in rows])
 
 
 @blueprint.get("/api/v1/operations/<id_>")
 @requires("account")
+@answers(Operation)
 def show(id_: str) -> Any:
+    """An operation with its steps and outcome."""
     return jsonify(operations.as_document(seen(id_)))
 
 
 @blueprint.delete("/api/v1/operations/<id_>")
 @requires("developer")
+@answers(Operation)
 def cancel(id_: str) -> Any:
+    """Ask an operation to end; harmless when it ended already."""
     return jsonify(operations.as_document(stop(id_)))
 
 
 @blueprint.get("/api/v1/operations/<id_>/events")
 @requires("account")
+@answers(media="text/event-stream")
 def events(id_: str) -> Any:
+    """An operation's events `log` and `state`, until it ends."""
     seen(id_)
     return Response(follow(id_), mimetype="text/event-stream")
 

@@ -14,6 +14,9 @@ from appliance.config import settings
 from appliance.market import orders
 from appliance.problems import NotFound, Problem
 from blueprints.access import requires
+from blueprints.contract import LOCATION, answers, takes
+from blueprints.shapes.machines import Order
+from blueprints.shapes.operations import Operation
 
 blueprint = Blueprint("pack", __name__)
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -78,7 +81,10 @@ def check_part() -> Any:
 
 @blueprint.post("/api/v1/pack/check")
 @requires("developer", "read", "deploy", audited=False)
+@takes(None, media="text/plain")
+@answers(list[pack.Diagnostic])
 def check() -> Any:
+    """Check a Formfile, which is the body; what was found, by line and column."""
     checked = pack.check(request.get_data(cache=False))
     return Response(
         pack.diagnostics_json(checked.diagnostics), mimetype="application/json"
@@ -127,7 +133,10 @@ def lines(order: orders.Order) -> list[str]:
 
 @blueprint.post("/api/v1/pack/deployments")
 @requires("developer")
+@takes(Order, media="multipart/form-data")
+@answers(Operation, 202, problems=(404, 409, 422), headers=LOCATION)
 def deploy() -> Any:
+    """Build and deploy what is sent: an archive, files, an example or text."""
     id_ = submit(receive(request.form.get("formfile")))
     answer = jsonify(operations.as_document(operations.get(id_)))
     answer.status_code = 202

@@ -11,6 +11,8 @@ from appliance.market import secrets
 from appliance.market.catalogue import find_agent
 from appliance.problems import Invalid, NotFound
 from blueprints.access import must_change, must_see, requires
+from blueprints.contract import answers, takes
+from blueprints.shapes.market import Secrets
 
 blueprint = Blueprint("secrets", __name__)
 AGENTS = "/api/v1/market/agents"
@@ -63,7 +65,9 @@ def must_be_set(owner: str, name: str, key: str) -> None:
 @blueprint.get(f"{AGENTS}/<name>/secrets")
 @blueprint.get(f"{AGENTS}/<owner>/<name>/secrets")
 @requires("account")
+@answers(Secrets)
 def index(name: str, owner: str | None = None) -> Any:
+    """Names of an agent's secrets, and when they were set; never a value."""
     owner, name = full_name(owner, name)
     must_see(owner)
     return document(owner, name)
@@ -72,8 +76,10 @@ def index(name: str, owner: str | None = None) -> Any:
 @blueprint.put(f"{AGENTS}/<name>/secrets/<key>")
 @blueprint.put(f"{AGENTS}/<owner>/<name>/secrets/<key>")
 @requires("developer")
+@takes(None, media="text/plain")
+@answers(Secrets, problems=(409, 422))
 def put(name: str, key: str, owner: str | None = None) -> Any:
-    """The body is the value; it takes effect at the next deployment."""
+    """Set a secret; the body is the value. It takes effect at the next deployment."""
     owner, name = full_name(owner, name)
     must_change(owner)
     secrets.put(owner, name, key, value())
@@ -83,7 +89,9 @@ def put(name: str, key: str, owner: str | None = None) -> Any:
 @blueprint.delete(f"{AGENTS}/<name>/secrets/<key>")
 @blueprint.delete(f"{AGENTS}/<owner>/<name>/secrets/<key>")
 @requires("developer")
+@answers(Secrets)
 def remove(name: str, key: str, owner: str | None = None) -> Any:
+    """Forget a secret."""
     owner, name = full_name(owner, name)
     must_change(owner)
     must_be_set(owner, name, key)

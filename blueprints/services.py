@@ -11,6 +11,8 @@ from appliance.config import settings
 from appliance.problems import NotFound
 from appliance.service import Service, by_segment, read_status, services
 from blueprints.access import public, requires
+from blueprints.contract import answers
+from blueprints.shapes.admin import ServiceStatus
 
 blueprint = Blueprint("services", __name__)
 
@@ -25,7 +27,9 @@ def known(segment: str) -> Service:
 @blueprint.get("/api/v1/<segment>/status")
 @blueprint.get("/<segment>/health", endpoint="health")
 @public
+@answers(ServiceStatus, problems=(404,))
 def status(segment: str) -> Any:
+    """How a service is: its state, since when, and why."""
     service = known(segment)
     found = asdict(read_status(settings(), service))
     return jsonify(name=service.name, process=service.process, **found)

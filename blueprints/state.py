@@ -15,6 +15,14 @@ from appliance.state import Record, inspection, open_state, walk
 from appliance.state.records import KINDS, seconds
 from appliance.state.store import Header
 from blueprints.access import may_see, must_see, requires
+from blueprints.contract import answers, asks
+from blueprints.shapes.state import (
+    Overview,
+    Records,
+    RecordsQuery,
+    Verification,
+    WholeRecord,
+)
 
 blueprint = Blueprint("state", __name__)
 API = "/api/v1/state"
@@ -38,10 +46,9 @@ def owner(record: Record) -> str | None:
     return named or str(record.body.get("agent", "")).split("/")[0] or None
 
 
-def listed() -> tuple[str, list[Record], str | None]:
+def listed(kind: str, after: str) -> tuple[str, list[Record], str | None]:
     """The kind that was asked for, its records, and the id that `after` goes on
     from; None where that was all."""
-    kind, after = request.args.get("kind", ""), request.args.get("after", "")
     if kind not in KINDS:
         raise Invalid(f"kind is one of {', '.join(KINDS)}; not {kind!r}.")
     found = open_state(settings()).select(kind, {}, after=after, limit=PAGE + 1)
@@ -125,7 +132,9 @@ def room_of(kind: str, id_: str) -> str | None:
 @requires("account")
 def page() -> Any:
     if "kind" in request.args:
-        kind, records, following = listed()
+        kind, records, following = listed(
+            request.args["kind"], request.args.get("after", "")
+        )
         return render_template(
             "state/kind.html",
             kind=kind,
@@ -155,7 +164,9 @@ def record_page(kind: str, id_: str) -> Any:
 
 @blueprint.get(f"{API}/overview")
 @requires("account")
+@answers(Overview)
 def overview() -> Any:
+    """Counts of records by kind, and what is held of each author."""
     found = asdict(inspection.overview(settings(), open_state(settings())))
     if found["own"]:
         found["own"]["hlc"] = str(found["own"]["hlc"])
@@ -164,20 +175,26 @@ def overview() -> Any:
 
 @blueprint.get(f"{API}/records")
 @requires("account")
-def records() -> Any:
+@asks(RecordsQuery)
+@answers(Records)
+def records(query: RecordsQuery) -> Any:
     """Records of the kind `kind`, a hundred at a time; `next` is the next `after`."""
-    _, found, following = listed()
+    _, found, following = listed(query.kind, query.after)
     return jsonify(records=[document(record) for record in found], next=following)
 
 
 @blueprint.get(f"{API}/records/<kind>/<path:id_>")
 @requires("account")
+@answers(WholeRecord)
 def show(kind: str, id_: str) -> Any:
+    """A record with its verdict, history and links both ways."""
     return jsonify(whole(find(kind, id_)))
 
 
 @blueprint.get(f"{API}/verification")
 @requires("auditor")
+@answers(Verification)
 def verification() -> Any:
+    """Check every signature, stamp and link of the records."""
     found = inspection.verify(settings(), open_state(settings()))
     return jsonify(**asdict(found), is_fine=found.is_fine)

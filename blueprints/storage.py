@@ -10,8 +10,12 @@ from appliance import operations, pack
 from appliance.admin import storage
 from appliance.admin.rights import may
 from appliance.config import settings
-from appliance.problems import Invalid, NotFound, Unavailable
+from appliance.problems import NotFound, Unavailable
 from blueprints.access import may_see, must_change, requires
+from blueprints.contract import LOCATION, answers, takes
+from blueprints.shapes.admin import Images, Layers, Storage, Volumes
+from blueprints.shapes.machines import Collect
+from blueprints.shapes.operations import Operation
 from blueprints.vmm import accepted
 
 blueprint = Blueprint("storage", __name__)
@@ -24,7 +28,9 @@ def report() -> storage.Document:
 
 @blueprint.get("/api/v1/admin/storage")
 @requires("account")
+@answers(Storage, problems=(503,))
 def show() -> Any:
+    """What takes the node's disk."""
     found = {k: v for k, v in report().items() if k not in ("images", "layers")}
     return jsonify({**found, "volumes": visible(found)})
 
@@ -36,13 +42,17 @@ def visible(found: storage.Document) -> list[storage.Document]:
 
 @blueprint.get("/api/v1/pack/images")
 @requires("auditor")
+@answers(Images, problems=(503,))
 def images() -> Any:
+    """Images that are kept, the largest first."""
     return listed("images")
 
 
 @blueprint.get("/api/v1/pack/layers")
 @requires("auditor")
+@answers(Layers, problems=(503,))
 def layers() -> Any:
+    """Build layers that are kept, the largest first."""
     return listed("layers")
 
 
@@ -54,31 +64,34 @@ def listed(kind: str) -> Any:
 
 @blueprint.post("/api/v1/pack/collect")
 @requires("operator")
-def collect() -> Any:
-    """Remove down to the bound, or with `{"everything": true}` all that is unused."""
-    body = request.get_json(silent=True) if request.data else {}
-    if not isinstance(body, dict) or set(body) - {"everything"}:
-        raise Invalid('Send nothing, or {"everything": true}.')
-    if not isinstance(body.get("everything", False), bool):
-        raise Invalid("everything: true or false.", everything="not true or false")
-    return accepted(submit_collect(bool(body.get("everything"))))
+@takes(Collect, optional=True)
+@answers(Operation, 202, problems=(), headers=LOCATION)
+def collect(body: Collect) -> Any:
+    """Remove images and layers down to the bound, or all that is unused."""
+    return accepted(submit_collect(body.everything))
 
 
 @blueprint.delete("/api/v1/pack/images/<digest>")
 @requires("operator")
+@answers(Operation, 202, problems=(409, 503), headers=LOCATION)
 def delete_image(digest: str) -> Any:
+    """Delete an image, named by the beginning of its digest."""
     return accepted(submit_image(digest))
 
 
 @blueprint.get("/api/v1/vmm/volumes")
 @requires("account")
+@answers(Volumes, problems=(503,))
 def volumes() -> Any:
+    """Volumes of agents that you may see."""
     return jsonify(volumes=visible(report()))
 
 
 @blueprint.delete("/api/v1/vmm/volumes/<owner>/<agent>/<name>")
 @requires("developer")
+@answers(Operation, 202, problems=(409, 503), headers=LOCATION)
 def delete_volume(owner: str, agent: str, name: str) -> Any:
+    """Delete a volume that nothing uses."""
     return accepted(submit_volume(owner, agent, name))
 
 

@@ -36,10 +36,9 @@ def changed(id_: str) -> tasks.Task:
     return task
 
 
-def whose() -> Any:
-    """The condition that `?caller=NAME` or `?all=1` asks for, within what the caller
-    may see; without either, its own tasks."""
-    name, everything = request.args.get("caller", ""), request.args.get("all", "0")
+def whose(name: str, everything: str) -> Any:
+    """The condition for the tasks of the account of this name, or with "1" of all,
+    within what the caller may see; without either, its own."""
     if everything not in ("0", "1", ""):
         raise Invalid("all: 0 or 1.", all="not 0 or 1")
     own = tasks.of_caller(g.account.id)
@@ -78,7 +77,10 @@ def page() -> Any:
     following, wrong = None, ""
     try:
         query = tasks.selection(
-            whose(), asked["agent"], asked["state"], request.args.get("after", "")
+            whose(asked["caller"], asked["all"]),
+            asked["agent"],
+            asked["state"],
+            request.args.get("after", ""),
         )
         found, following = tasks.page(query)
     except Invalid as problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, g, jsonify, redirect, render_template, request
+from flask import Blueprint, g, jsonify, redirect, render_template
 
 from appliance import clock, dns, metrics, operations, state, vmm
 from appliance.admin.attention import answer
@@ -14,6 +14,10 @@ from appliance.problems import NotFound
 from blueprints import live
 from blueprints.access import may_see, must_change, must_see, requires
 from blueprints.broadcast import Update
+from blueprints.contract import LOCATION, answers, asks
+from blueprints.shapes.machines import Gpus, Instances, Lines
+from blueprints.shapes.market import InstanceRecord
+from blueprints.shapes.operations import After, Operation
 
 blueprint = Blueprint("vmm", __name__)
 LINES, SHOWN = 500, 60
@@ -125,34 +129,45 @@ def act_page(id_: str, verb: str) -> Any:
 
 @blueprint.get("/api/v1/vmm/instances")
 @requires("account")
+@answers(Instances)
 def instances() -> Any:
+    """Instances that you may see."""
     return jsonify(instances=[document(r) for r in visible()])
 
 
 @blueprint.get("/api/v1/vmm/instances/<id_>")
 @requires("account")
+@answers(InstanceRecord)
 def instance(id_: str) -> Any:
+    """An instance."""
     return jsonify(document(seen(id_)))
 
 
 @blueprint.get("/api/v1/vmm/instances/<id_>/console")
 @requires("account")
-def console(id_: str) -> Any:
+@asks(After)
+@answers(Lines)
+def console(id_: str, query: After) -> Any:
+    """What the machine's console showed; `after` goes on where an answer ended."""
     seen(id_)
-    return jsonify(part(id_, "console"))
+    return jsonify(part(id_, "console", query.after))
 
 
 @blueprint.get("/api/v1/vmm/instances/<id_>/log")
 @requires("account")
-def log(id_: str) -> Any:
+@asks(After)
+@answers(Lines)
+def log(id_: str, query: After) -> Any:
     """What the agent printed; `after` goes on where an earlier answer ended."""
     seen(id_)
-    return jsonify(part(id_, "log"))
+    return jsonify(part(id_, "log", query.after))
 
 
 @blueprint.get("/api/v1/vmm/gpus")
 @requires("account")
+@answers(Gpus)
 def gpus() -> Any:
+    """The node's GPUs; who holds one is told to those who may see that."""
     return jsonify(gpus=seen_gpus())
 
 
@@ -165,9 +180,8 @@ def seen_gpus() -> list[dict[str, Any]]:
     ]
 
 
-def part(id_: str, what: str) -> dict[str, Any]:
+def part(id_: str, what: str, after: int | None) -> dict[str, Any]:
     """Lines of console or agent's log, and where the next part begins."""
-    after = request.args.get("after", type=int)
     text, end = vmm.console_after(id_, after)
     lines = (vmm.agent_lines(text) if what == "log" else text).splitlines()
     return {"lines": lines if after is not None else lines[-LINES:], "next": end}
@@ -175,13 +189,17 @@ def part(id_: str, what: str) -> dict[str, Any]:
 
 @blueprint.post("/api/v1/vmm/instances/<id_>/<any(start,stop,reboot):verb>")
 @requires("developer")
+@answers(Operation, 202, problems=(409,), headers=LOCATION)
 def act(id_: str, verb: str) -> Any:
+    """Start, stop or reboot an instance."""
     return accepted(submit(id_, verb))
 
 
 @blueprint.delete("/api/v1/vmm/instances/<id_>")
 @requires("developer")
+@answers(Operation, 202, problems=(409,), headers=LOCATION)
 def delete(id_: str) -> Any:
+    """Delete an instance, its disk with it."""
     return accepted(submit(id_, "delete"))
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from appliance import clock
 from appliance.plain import pretty
@@ -76,6 +79,11 @@ def combine(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     return {**first, **{key: value for key, value in second.items() if value}}
 
 
+def ticked(text: str) -> Markup:
+    """A text whose `parts` in back ticks become code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))  # noqa: S704
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "ago": ago,
     "exact": exact,
@@ -90,4 +98,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "rfc3339": clock.rfc3339,
     "from_json": json.loads,
     "combine": combine,
+    "ticked": ticked,
 }

@@ -32,6 +32,8 @@ Below `/api/v1`; bodies are JSON, errors are problem documents (RFC 9457). A cal
 known by a session, by `Authorization: Bearer TOKEN`, or as root or a member of the
 group `formation` on `cli.sock`. *who* is the role that is needed; what belongs to
 somebody is its owner's and operators'. `docs/tasks.md` has the task calls in full.
+Parameters, bodies and answers are in the node's own OpenAPI 3.1 document,
+`/api/v1/openapi.json`, and on its page `/api/`. This table is made of it.
 """
 
 
@@ -71,17 +73,14 @@ def _default(value: Any) -> str:
 
 
 def api_page() -> str:
-    from blueprints import create_app
+    from blueprints import create_app, openapi
 
-    app = create_app()
-    rows = ["", "| request | who |", "|---|---|"]
-    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
-        if not rule.rule.startswith(("/api/", "/metrics", "/healthz", "/readyz")):
-            continue
-        who = vars(app.view_functions[rule.endpoint])["access"]
-        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            path = rule.rule.replace("<", "{").replace(">", "}")
-            rows.append(f"| `{method} {path}` | {who} |")
+    rows = ["", "| request | who | what it does | answers |", "|---|---|---|---|"]
+    for path, methods in openapi.document(create_app())["paths"].items():
+        for method, call in methods.items():
+            who, said = call["x-role"], ", ".join(call["responses"])
+            request = f"{method.upper()} {path}"
+            rows.append(f"| `{request}` | {who} | {call['summary']} | {said} |")
     return API + "\n".join(rows) + "\n"
 
 

@@ -18,6 +18,7 @@ SERVICE = Service(
         Page("/", "Dashboard", rank=10),
         Page("/services/", "Services", "Administration", rank=10),
         Page("/admin/storage", "Storage", "Administration", rank=30),
+        Page("/api/", "API", "Administration", rank=65),
         Page("/admin/accounts", "Accounts", "Administration", rank=70, role="auditor"),
         Page("/admin/audit", "Audit log", "Administration", rank=80, role="auditor"),
         Page("/account", "Your account", "Administration", rank=90),

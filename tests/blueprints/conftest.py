@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
@@ -12,14 +12,16 @@ from appliance.admin import accounts, sessions, tokens
 from appliance.config import Settings
 from appliance.service import choose
 from appliance.state.server import StateServer
-from blueprints import create_app
+from tests.blueprints.conformance import watched_app
 
 PASSWORD = "correct horse battery"  # noqa: S105
 
 
 @pytest.fixture
-def app(settings: Settings, records: StateServer) -> Flask:
-    return create_app()
+def app(settings: Settings, records: StateServer) -> Iterator[Flask]:
+    """The app; whatever it answers in the test is as its document says."""
+    with watched_app() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

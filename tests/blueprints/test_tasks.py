@@ -17,7 +17,8 @@ from appliance.market import engine as engines
 from appliance.market import tasks
 from appliance.service import choose
 from appliance.state.server import StateServer
-from blueprints import create_app, market
+from blueprints import market
+from tests.blueprints.conformance import watched_app
 from tests.market.agents import Agent
 
 API = "/api/v1/market"
@@ -39,9 +40,10 @@ def engine(settings: Settings, records: StateServer) -> Iterator[engines.Engine]
 
 
 @pytest.fixture
-def app(settings: Settings, engine: engines.Engine) -> Flask:
+def app(settings: Settings, engine: engines.Engine) -> Iterator[Flask]:
     choose(settings, [])
-    return create_app()
+    with watched_app() as made:
+        yield made
 
 
 def deploy(

@@ -1,0 +1,224 @@
+"""Accounts, sessions, tokens, the audit log, measurements, storage."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from appliance.service import State
+from blueprints.shapes import Answer, Moment, Query, Wish
+
+Role = Literal["operator", "developer", "auditor"]
+
+
+class ServiceStatus(Answer):
+    name: str
+    process: str
+    state: State
+    reason: str = Field(description="Empty when all is well.")
+    since: float
+    beat: float
+    details: dict[str, Any]
+
+
+class Me(Answer):
+    id: str
+    name: str
+    roles: list[str]
+
+
+class PasswordChange(Wish):
+    present: str
+    new: str
+
+
+class Changed(Answer):
+    changed: bool
+
+
+class Session(Answer):
+    id: str
+    browser: str
+    address: str
+    created: Moment
+    seen: Moment
+    is_this: bool
+
+
+class Sessions(Answer):
+    sessions: list[Session]
+
+
+class TokenWish(Wish):
+    name: str = Field(description="What it is for, 1 to 80 characters.")
+    scopes: list[str] = Field(description="One or more of read, tasks, deploy, admin.")
+    days: int | None = Field(None, description="How long it is good; null for ever.")
+
+
+class Token(Answer):
+    id: str
+    name: str
+    scopes: list[str]
+    created: Moment
+    expires: Moment | None
+    used: Moment | None
+
+
+class NewToken(Token):
+    token: str = Field(description="Shown this once.")
+
+
+class Tokens(Answer):
+    tokens: list[Token]
+
+
+class Account(Answer):
+    id: str
+    name: str
+    roles: list[str]
+    created: Moment
+    disabled: Moment | None
+    has_password: bool
+
+
+class Accounts(Answer):
+    accounts: list[Account]
+
+
+class Owned(Account):
+    owns: dict[str, int] = Field(description="How many agents and instances.")
+
+
+class AccountWithTokens(Owned):
+    tokens: list[Token]
+
+
+class AccountWish(Wish):
+    name: str
+    roles: list[str] = Field(description="Some of operator, developer, auditor.")
+    password: str | None = Field(None, description="Without one, a link sets it.")
+
+
+class NewAccount(Owned):
+    set_password: str | None = Field(None, description="Path of the link.")
+    expires: Moment | None = None
+
+
+class AccountChange(Wish):
+    roles: list[str] | None = None
+    disabled: bool | None = None
+
+
+class Link(Answer):
+    set_password: str = Field(description="Path of the link that sets a password.")
+    expires: Moment
+
+
+class DeletedAccount(Answer):
+    deleted: str
+    left_behind: dict[str, int] = Field(description="What it owned, which goes on.")
+
+
+class AuditRow(Answer):
+    id: int
+    time: Moment
+    account: str
+    address: str
+    action: str
+    subject: str
+    outcome: str
+
+
+class Audit(Answer):
+    rows: list[AuditRow]
+    next: int | None = Field(description="Give it as `before` for more.")
+
+
+class Latest(Answer):
+    time: float
+    value: float
+    unit: str
+
+
+class Metrics(Answer):
+    subject: str
+    metrics: dict[str, Latest]
+
+
+class Series(Answer):
+    subject: str
+    metric: str
+    unit: str
+    step: int | float
+    points: list[tuple[float, float | None]]
+
+
+class MetricsQuery(Query):
+    subject: str = Field("node", description="`node`, or an instance's id.")
+    metric: str | None = Field(None, description="Without it the last of each.")
+    start: str | None = Field(
+        None, alias="from", description="Seconds since the epoch, or RFC 3339."
+    )
+    to: str | None = Field(None, description="The same; now if it is left out.")
+
+
+class Part(Answer):
+    title: str
+    bytes: int
+    bound: str
+
+
+class Volume(Answer):
+    owner: str
+    agent: str
+    name: str
+    mount: str
+    size: int
+    bytes: int
+    used: float | None
+    users: list[str]
+
+
+class Volumes(Answer):
+    volumes: list[Volume]
+
+
+class Storage(Answer):
+    """What takes the node's disk, as it was measured last."""
+
+    measured: float
+    total: int
+    free: int
+    bound: int
+    kept: int
+    parts: list[Part]
+    over_bytes: int
+    unused_bytes: int
+    volumes: list[Volume]
+
+
+class Item(Answer):
+    key: str
+    title: str
+    bytes: int
+    used: float | None
+    users: list[str]
+    unused: bool
+    over: bool
+
+
+class Sums(Answer):
+    kept: int
+    bound: int
+    over_bytes: int
+    unused_bytes: int
+    measured: float
+
+
+class Images(Sums):
+    images: list[Item]
+
+
+class Layers(Sums):
+    layers: list[Item]
