@@ -1,13 +1,15 @@
-"""Hosts the services of one process: starts what is chosen, beats, stops.
+"""Hosts the services of one process: starts what should run, beats, stops.
 
 Until set-up is done every service waits: its process runs and says so, its
-runtime is not started.
+runtime is not started. A service begins when all that it depends on runs; where one of
+them fails later it goes on, degraded, and is well again when that is.
 """
 
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
@@ -26,9 +28,12 @@ from appliance.service import (
     services,
     write_status,
 )
+from appliance.wishes import Wish, should_run, wishes
 
 log = structlog.get_logger()
 REACH_S = 1.0
+RUNS = ("running", "degraded")
+OFF = "it is switched off"
 
 
 def is_reachable(place: str) -> bool:
@@ -45,6 +50,7 @@ def is_reachable(place: str) -> bool:
 class _Hosted:
     service: Service
     status: Status
+    done: Wish
     runtime: Runtime | None = None
 
 
@@ -53,24 +59,27 @@ class Host:
 
     def __init__(self, settings: Settings, process: Process) -> None:
         self._settings = settings
+        asked = wishes(settings)
         self._hosted = [
-            _Hosted(service, Status("waiting", since=clock.now()))
+            _Hosted(
+                service,
+                Status("waiting", since=clock.now()),
+                asked.get(service.name, Wish()),
+            )
             for service in services().values()
             if service.process == process
         ]
 
     def tick(self) -> None:
         """Start and stop what should be, and write every status."""
-        wanted = chosen(self._settings)
+        is_set_up, asked = chosen(self._settings) is not None, wishes(self._settings)
         for hosted in self._hosted:
-            hosted.status = self._next(hosted, wanted)
-            write_status(self._settings, hosted.service, hosted.status)
+            self._say(hosted, *self._next(hosted, is_set_up, asked))
 
     def fail(self, reason: str) -> None:
         """Say of every service that its process cannot begin."""
         for hosted in self._hosted:
-            hosted.status = self._said(hosted, "failed", reason)
-            write_status(self._settings, hosted.service, hosted.status)
+            self._say(hosted, "failed", reason)
 
     def runtime(self, name: str) -> Any:
         """The running runtime of a service, or None."""
@@ -78,53 +87,93 @@ class Host:
 
     def stop(self) -> None:
         for hosted in reversed(self._hosted):
-            if hosted.runtime is not None:
-                hosted.runtime.stop()
-                hosted.runtime = None
-            write_status(self._settings, hosted.service, self._said(hosted, "stopped"))
+            self._stop(hosted)
+            self._say(hosted, "stopped", "its process has ended")
 
     def reload(self) -> None:
         for hosted in self._hosted:
             if hosted.runtime is not None:
                 hosted.runtime.reload()
 
-    def _next(self, hosted: _Hosted, wanted: frozenset[str] | None) -> Status:
-        if wanted is None:
-            return self._said(hosted, "waiting", "the set-up is not done")
-        if hosted.service.name not in wanted:
-            if hosted.runtime is not None:
-                hosted.runtime.stop()
-                hosted.runtime = None
-            return self._said(hosted, "stopped", "it is switched off")
+    def _next(
+        self, hosted: _Hosted, is_set_up: bool, asked: Mapping[str, Wish]
+    ) -> tuple[State, str]:
+        if not is_set_up:
+            return "waiting", "the set-up is not done"
+        name = hosted.service.name
+        wish, done = asked.get(name, Wish()), hosted.done
+        hosted.done = wish
+        should = should_run(self._settings, asked, name)
+        if not should or wish.restarts != done.restarts:
+            self._stop(hosted)
+        if not should:
+            return "stopped", "somebody stopped it" if wish.run is False else OFF
         if hosted.runtime is None:
             return self._start(hosted)
-        state, reason = hosted.runtime.status()
-        return self._said(hosted, state, reason)
+        if wish.reloads != done.reloads:
+            hosted.runtime.reload()
+        return self._state(hosted)
 
-    def _start(self, hosted: _Hosted) -> Status:
+    def _state(self, hosted: _Hosted) -> tuple[State, str]:
+        """What the runtime says, or else what it suffers from."""
+        if hosted.runtime is None:
+            return "stopped", OFF
+        state, reason = hosted.runtime.status()
+        missing = self._missing(hosted.service)
+        return (
+            ("degraded", missing)
+            if missing and state == "running"
+            else (
+                state,
+                reason,
+            )
+        )
+
+    def _missing(self, service: Service) -> str:
+        """Which of those that it depends on does not run, and why; empty if all do."""
+        for name in service.depends:
+            needed = services().get(name)
+            if needed is None:
+                continue
+            status = read_status(self._settings, needed)
+            if status.state not in RUNS:
+                why = f": {status.reason}" if status.reason else ""
+                return f"{name} is {status.state}{why}"
+        return ""
+
+    def _start(self, hosted: _Hosted) -> tuple[State, str]:
         for place in self._settings.node.wait_for:
             if not hosted.service.always and not is_reachable(place):
-                return self._said(hosted, "waiting", f"{place} does not answer")
-        for name in hosted.service.depends:
-            needed = services().get(name)
-            if needed and read_status(self._settings, needed).state not in (
-                "running",
-                "degraded",
-            ):
-                return self._said(hosted, "waiting", f"{name} does not run")
+                return "waiting", f"{place} does not answer"
+        missing = self._missing(hosted.service)
+        if missing:
+            return "waiting", missing
+        self._say(hosted, "starting", "")
         runtime = hosted.service.runtime(self._settings)
         try:
             runtime.start()
         except (Problem, OSError) as error:
             log.warning("service.failed", service=hosted.service.name, why=str(error))
-            return self._said(hosted, "failed", str(error))
+            return "failed", str(error)
         hosted.runtime = runtime
         log.info("service.started", service=hosted.service.name)
-        state, reason = runtime.status()
-        return self._said(hosted, state, reason)
+        return self._state(hosted)
 
-    def _said(self, hosted: _Hosted, state: State, reason: str = "") -> Status:
-        now = clock.now()
-        before = hosted.status
-        since = before.since if before.state == state else now
-        return replace(before, state=state, reason=reason, since=since, beat=now)
+    def _stop(self, hosted: _Hosted) -> None:
+        if hosted.runtime is None:
+            return
+        self._say(hosted, "stopping", "")
+        hosted.runtime.stop()
+        hosted.runtime = None
+        log.info("service.stopped", service=hosted.service.name)
+
+    def _say(self, hosted: _Hosted, state: State, reason: str) -> None:
+        now, before = clock.now(), hosted.status
+        hosted.status = Status(
+            state,
+            reason,
+            before.since if before.state == state else now,
+            now,
+            before.details | {"done": asdict(hosted.done)},
+        )
+        write_status(self._settings, hosted.service, hosted.status)

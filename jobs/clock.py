@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -14,10 +15,11 @@ from appliance.admin import expired, storage
 from appliance.config import Settings
 from appliance.metrics import store as measurements
 from appliance.metrics.sampler import Sampler
-from appliance.problems import Problem
+from appliance.problems import EngineGone, Problem
 
 log = structlog.get_logger()
 Job = Callable[[Settings], object]
+TRIES, AGAIN_S = 5, 1.0
 
 
 def trim_events(settings: Settings) -> None:
@@ -59,15 +61,26 @@ AT_ONCE = ("storage",)
 
 
 def patient(job: Job) -> Job:
-    """What cannot be done now is logged, and done the next time."""
+    """What cannot be done now is logged, and done the next time; an engine that is
+    away, as while the node starts, is waited for a little."""
 
     def run(settings: Settings) -> None:
         try:
-            job(settings)
+            _try(job, settings)
         except (Problem, PeeweeException, OSError) as error:
             log.warning("job.failed", job=job.__name__, why=str(error))
 
     return run
+
+
+def _try(job: Job, settings: Settings) -> None:
+    for _ in range(TRIES):
+        try:
+            job(settings)
+            return
+        except EngineGone:
+            threading.Event().wait(AGAIN_S)
+    job(settings)
 
 
 def timetable(settings: Settings) -> BackgroundScheduler:

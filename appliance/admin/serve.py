@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from appliance import wishes
 from appliance.admin.caddy import caddyfile, ensure_certificate
 from appliance.admin.programs import Program, programs
 from appliance.admin.users import ensure_users, must_be_readable
@@ -76,6 +77,7 @@ def serve(settings: Settings) -> None:
     must_be_readable(Path(sys.executable).parent)
     must_be_readable(Path(__file__))
     prepare(settings)
+    wishes.forget(settings)
     ensure_certificate(settings)
     ensure_users(settings)
     assign(settings)

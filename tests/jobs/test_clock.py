@@ -13,7 +13,7 @@ from appliance.admin.throttle import Attempt
 from appliance.admin.tokens import ApiToken
 from appliance.config import Settings
 from appliance.events import Audit, Event
-from appliance.problems import Unavailable
+from appliance.problems import EngineGone, Unavailable
 from appliance.state.server import StateServer
 from appliance.vmm import libvirt
 from jobs import clock as timetable
@@ -40,6 +40,21 @@ def test_a_job_that_cannot_do_its_work_now_is_tried_again(settings: Settings) ->
     timetable.patient(job)(settings)
     timetable.patient(job)(settings)
     assert len(tries) == 2
+
+
+def test_an_engine_that_comes_while_the_node_starts_is_waited_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timetable, "AGAIN_S", 0.01)
+    tries = []
+
+    def job(config: Settings) -> None:
+        tries.append(config)
+        if len(tries) < 3:
+            raise EngineGone("away", "libvirt is away.")
+
+    timetable.patient(job)(settings)
+    assert len(tries) == 3
 
 
 def test_the_timetable_has_them_all(settings: Settings) -> None:
