@@ -16,6 +16,7 @@ from appliance.commands.accounts import account, admin, audit, token
 from appliance.commands.agents import agent
 from appliance.commands.instances import vmm
 from appliance.commands.secrets import secret
+from appliance.commands.services import processes, services
 from appliance.commands.tasks import run, tasks
 from appliance.commands.versions import redeploy
 from appliance.terminal import at, call, follow, plain_errors
@@ -485,6 +486,8 @@ for _command in (
     audit,
     admin,
     secret,
+    services,
+    processes,
 ):
     main.add_command(_command)
 

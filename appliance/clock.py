@@ -18,6 +18,11 @@ def now() -> float:
     return time.time()
 
 
+def monotonic() -> float:
+    """Seconds since the machine's start; no clock set moves it."""
+    return time.monotonic()
+
+
 def rfc3339(seconds: float | None) -> str | None:
     """`2026-01-02T03:04:05.678Z`, or None for None."""
     if seconds is None:

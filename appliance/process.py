@@ -70,16 +70,24 @@ def run_rounds(
     leave: Callable[[], object] = int,
 ) -> None:
     """Tick and `work` at each wake-up and every few seconds, until SIGTERM; then
-    `leave` off the work, and stop the services."""
-    ended = threading.Event()
+    `leave` off the work, and stop the services. At SIGHUP they reload."""
+    ended, reloads = threading.Event(), threading.Event()
 
     def end(number: int, frame: object) -> None:
         ended.set()
 
+    def reload(number: int, frame: object) -> None:
+        reloads.set()
+        waiter.poke()
+
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGHUP, reload)
     try:
         while not ended.is_set():
+            if reloads.is_set():
+                reloads.clear()
+                host.reload()
             host.tick()
             work()
             waiter.wait(ROUND_S)

@@ -83,6 +83,12 @@ NODE: tuple[str, ...] = (
     update api_token set scopes = '["admin"]' where scopes = '[]';
     create index audit_recent on audit (address, time);
     """,
+    """
+    create table health (
+        id integer primary key, service text not null, time real not null,
+        state text not null, reason text not null);
+    create index health_of on health (service, id);
+    """,
 )
 
 METRICS: tuple[str, ...] = (

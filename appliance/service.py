@@ -101,7 +101,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Service:
-    """A service's declaration."""
+    """A service's declaration. `without` says what is missing while it is stopped."""
 
     name: str
     title: str
@@ -116,6 +116,7 @@ class Service:
     checks: Callable[[], tuple[Check, ...]] = tuple
     operations: str | None = None
     measures: str | None = None
+    without: str = ""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,11 @@ class Waiter:
                 self._socket.recv(256)
         return True
 
+    def poke(self) -> None:
+        """End the present wait, also from a signal's handler."""
+        with contextlib.suppress(OSError):
+            self._socket.sendto(b"", str(self._path))
+
     def close(self) -> None:
         self._socket.close()
         self._path.unlink(missing_ok=True)

@@ -26,6 +26,7 @@ from appliance.admin.rights import may as may
 from appliance.config import settings
 from appliance.problems import Problem
 from blueprints.ingress import socket_name
+from blueprints.running import must_run
 
 View = TypeVar("View", bound=Callable[..., Any])
 COOKIE = "formation"
@@ -62,6 +63,7 @@ def requires(role: str, *scopes: str, audited: bool = True) -> Callable[[View], 
             if not may(account, role):
                 raise Problem("not-allowed", f"This needs the role {role}.", status=403)
             _must_have_scope(scopes or (rights.scope_of(request.method, role),))
+            must_run(request.path)
             return view(*arguments, **named)
 
         vars(guarded).update(access=role, audited=audited, scopes=scopes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +12,7 @@ from flask_htmx import HTMX
 from peewee import OperationalError
 from werkzeug.exceptions import HTTPException
 
+from appliance import clock
 from appliance.admin import setup
 from appliance.config import settings
 from appliance.problems import DiskFull, Problem, Unavailable, is_disk_full
@@ -41,6 +44,7 @@ ROOMS = (
     "secrets",
     "reference",
 )
+DRAIN_S, DRAIN_BYTES, PIECE = 2.0, 16 << 20, 64 << 10
 FULL = (
     "The node's disk is full; nothing was changed. Free some of it: form pack collect "
     "--all, or delete instances; form storage shows what takes it."
@@ -107,9 +111,20 @@ def show_problem(problem: Problem) -> Response:
     answer.status_code = problem.status
     if problem.status == 413:  # what was not read must not be taken for a request
         answer.headers["Connection"] = "close"
+        answer.call_on_close(partial(drain, request.environ["wsgi.input"]))
     if problem.retry_after is not None:
         answer.headers["Retry-After"] = str(problem.retry_after)
     return answer
+
+
+def drain(rest: Any) -> None:
+    """Read on for a moment once the answer is out: who still sends when the connection
+    closes, as Caddy does, may never see it."""
+    end = clock.now() + DRAIN_S
+    with contextlib.suppress(OSError, ValueError, HTTPException):
+        for _ in range(DRAIN_BYTES // PIECE):
+            if clock.now() > end or not rest.read(PIECE):
+                return
 
 
 def show_http(error: HTTPException) -> Response:

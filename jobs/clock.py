@@ -11,7 +11,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from peewee import PeeweeException
 
 from appliance import clock, events, market, operations, pack, vmm
-from appliance.admin import expired, storage
+from appliance.admin import expired, health, processes, storage
 from appliance.config import Settings
 from appliance.metrics import store as measurements
 from appliance.metrics.sampler import Sampler
@@ -47,6 +47,8 @@ def age_measurements(settings: Settings) -> None:
 
 JOBS: dict[str, tuple[float, Job]] = {
     "storage": (0.5, storage.refresh),
+    "processes": (0.1, processes.refresh),
+    "health": (0.1, health.note),
     "events": (10, trim_events),
     "operations": (10, trim_operations),
     "expired": (10, forget_expired),
@@ -56,7 +58,7 @@ JOBS: dict[str, tuple[float, Job]] = {
     "collect": (10, pack.collect),
 }
 """Minutes between the runs of each job."""
-AT_ONCE = ("storage",)
+AT_ONCE = ("storage", "processes")
 """What people may ask for as soon as the node runs."""
 
 

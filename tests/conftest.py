@@ -10,9 +10,10 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from appliance import config, database, schema
+from appliance import clock, config, database, schema
 from appliance.config import Settings
 from appliance.layout import prepare
+from appliance.service import State, Status, services, write_status
 from appliance.state.__main__ import open_store
 from appliance.state.server import StateServer
 
@@ -46,10 +47,19 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     found = config.settings()
     prepare(found)
     schema.open_all(found)
+    for name in services():
+        say(found, name, "running")
     yield found
     database.node.close()
     database.metrics.close()
     config.settings.cache_clear()
+
+
+def say(settings: Settings, name: str, state: State, reason: str = "") -> None:
+    """What the process of a service would write of it."""
+    now = clock.now()
+    status = Status(state, reason, since=now, beat=now)
+    write_status(settings, services()[name], status)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Freeing disk space, as operations with a log."""
+"""The operations of administration: services, and disk space."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 from appliance import pack, vmm
 from appliance.admin import storage
+from appliance.admin.control import CONTROL
+from appliance.admin.processes import PROCESS
 from appliance.config import settings
 from appliance.operations import Kind, Run, Step
 
@@ -42,6 +44,8 @@ def measure(run: Run) -> None:
 
 MEASURE = Step("measure", "Measure", measure)
 KINDS = (
+    CONTROL,
+    PROCESS,
     Kind("collect", (Step("collect", "Collect", collect), MEASURE), "operator"),
     Kind("image-delete", (Step("delete", "Delete", delete_image), MEASURE), "operator"),
     Kind(

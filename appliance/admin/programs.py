@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from appliance.config import Settings
 from appliance.layout import CADDY, DNS, READERS, STATE, WEB
@@ -20,6 +21,8 @@ class Program:
 
     `sockets` are (file name, group that may connect), made before it starts.
     `phrase` says that it opens keys, so it gets the pass phrase where one is set.
+    `without` says what is missing while it does not run. One that may not be stopped is
+    needed to start it again; `may_reload` says that it reads its settings at SIGHUP.
     """
 
     name: str
@@ -30,13 +33,17 @@ class Program:
     capability: str = ""
     phrase: bool = False
     stop_wait_s: int = 10
+    title: str = ""
+    without: str = ""
+    may_stop: bool = True
+    may_reload: bool = True
 
 
-def _gunicorn(name: str, sockets: tuple[tuple[str, str], ...]) -> Program:
+def _gunicorn(name: str, sockets: tuple[tuple[str, str], ...], **about: Any) -> Program:
     config = "--config=python:blueprints.gunicorn"
     threads = f"--threads={THREADS[name]}"
     command = (sys.executable, "-m", "gunicorn", config, threads, "blueprints.wsgi:app")
-    return Program(name, command, 30, WEB, sockets)
+    return Program(name, command, 30, WEB, sockets, **about)
 
 
 def programs(settings: Settings) -> tuple[Program, ...]:
@@ -48,15 +55,78 @@ def programs(settings: Settings) -> tuple[Program, ...]:
     caddy = ("caddy", "run", "--config", caddyfile, "--adapter=caddyfile")
     asked = (("state.sock", READERS),)
     ours = (
-        Program("state", state, 20, STATE, sockets=asked, phrase=True),
-        Program("jobs", (python, "-m", "jobs"), 25, stop_wait_s=60),
-        Program("dns", dns, 30, DNS, capability=LOW_PORTS),
-        _gunicorn("web", (("web.sock", CADDY), ("cli.sock", operators))),
-        _gunicorn("gateway", (("gateway.sock", CADDY),)),
-        Program("caddy", caddy, 40, CADDY, capability=LOW_PORTS),
+        Program(
+            "state",
+            state,
+            20,
+            STATE,
+            sockets=asked,
+            phrase=True,
+            title="Records",
+            without="Nothing can be changed; pages show what was.",
+            may_stop=False,
+        ),
+        Program(
+            "jobs",
+            (python, "-m", "jobs"),
+            25,
+            stop_wait_s=60,
+            title="Builds, machines, network",
+            without="Operations wait, and machines go on unwatched.",
+            may_stop=False,
+        ),
+        Program(
+            "dns",
+            dns,
+            30,
+            DNS,
+            capability=LOW_PORTS,
+            title="Names",
+            without="No name is answered.",
+        ),
+        _gunicorn(
+            "web",
+            (("web.sock", CADDY), ("cli.sock", operators)),
+            title="Pages and API",
+            without="Pages, API and the form command do not answer.",
+            may_stop=False,
+        ),
+        _gunicorn(
+            "gateway",
+            (("gateway.sock", CADDY),),
+            title="Task calls and live pages",
+            without="Agents cannot be called, and pages do not update themselves.",
+        ),
+        Program(
+            "caddy",
+            caddy,
+            40,
+            CADDY,
+            capability=LOW_PORTS,
+            title="Caddy, the front door",
+            without="Browsers reach nothing; start it again by form processes start.",
+            may_reload=False,
+        ),
     )
     if Path("/run/systemd/system").exists():
         return ours
     file = Path(__file__).parents[1] / "vmm" / "engine.py"
     keeper = (python, "-P", str(file))  # without its package, which is 25 MB more
-    return (Program("libvirtd", keeper, 10, stop_wait_s=20), *ours)
+    return (
+        Program(
+            "libvirtd",
+            keeper,
+            10,
+            stop_wait_s=20,
+            title="libvirt",
+            without="Machines go on, but none can be started or stopped.",
+            may_reload=False,
+        ),
+        *ours,
+    )
+
+
+def units(settings: Settings) -> dict[str, str]:
+    """The unit of each program and engine where systemd keeps them."""
+    own = {p.name: f"formation-{p.name}.service" for p in programs(settings)}
+    return {**own, "libvirtd": "libvirtd.service"}

@@ -164,6 +164,7 @@ SERVICE = Service(
     section="dns",
     depends=("form-state",),
     summary="Answers for agents' names, and forwards others for local clients.",
+    without="No name of this node is answered.",
     measures="appliance.dns.measures",
     pages=(Page("/dns/", "Names", "Network", rank=20),),
 )

@@ -106,6 +106,7 @@ SERVICE = Service(
     section="formnet",
     depends=("form-state",),
     summary="The bridge that instances are plugged into, and what they may reach.",
+    without="Guests keep their network; new ones get none.",
     pages=(Page("/formnet/", "Guest network", "Network", rank=10, role="auditor"),),
     checks=lambda: (Check("range", "Guests' range", check_range),),
 )

@@ -334,8 +334,10 @@ def start_holders(run: Run) -> None:
 
 
 def healthy(run: Run) -> None:
-    """Wait for the health check; a silent or dying guest fails with its log."""
+    """Wait for the health check; a silent or dying guest fails with its log. One that
+    the end of the node had stopped is started again."""
     instance, limit = run.memory["instance"], settings().vmm.boot_timeout_s
+    vmm.boot(instance)
     body = _body(instance)
     pause, began, why, shown = threading.Event(), clock.now(), "", 0
     while clock.now() - began < limit:

@@ -27,6 +27,7 @@ SERVICE = Service(
     section="market",
     depends=("form-state",),
     summary="The catalogue of agents, and the gateway that calls them.",
+    without="Agents cannot be called.",
     operations="appliance.market.kinds",
     measures="appliance.market.measures",
     pages=(

@@ -40,6 +40,7 @@ SERVICE = Service(
     section="pack",
     depends=("form-state",),
     summary="Builds images from Formfiles.",
+    without="Nothing new can be built.",
     pages=(
         Page("/pack/deploy", "Deploy", rank=40, role="developer"),
         Page("/pack/", "Images", rank=45, role="auditor"),

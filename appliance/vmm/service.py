@@ -7,7 +7,7 @@ import threading
 import structlog
 from peewee import PeeweeException
 
-from appliance import state
+from appliance import state, supervision
 from appliance.config import Settings
 from appliance.problems import Problem
 from appliance.service import Page, Service, State
@@ -34,6 +34,8 @@ class VmmRuntime:
         self._thread.start()
 
     def stop(self) -> None:
+        """Machines go on, so that they outlive a restart of this; but where the whole
+        node ends they are shut down, unless the setting keeps them."""
         from appliance.vmm import gate
 
         gate.close()
@@ -43,7 +45,8 @@ class VmmRuntime:
         if self._settings.vmm.on_exit != "shutdown":
             return
         try:
-            self._shut_down_all()
+            if supervision.current(self._settings, {}).is_ending():
+                self._shut_down_all()
         except Problem as problem:
             log.warning("vmm.guests_left", why=str(problem))
 
@@ -104,6 +107,7 @@ SERVICE = Service(
     section="vmm",
     depends=("form-state", "formnet"),
     summary="Runs instances under libvirt and keeps them as they should be.",
+    without="Machines go on, but nobody starts, stops or watches them.",
     measures="appliance.vmm.measures",
     pages=(Page("/vmm/", "Instances", rank=30, count=how_many),),
 )

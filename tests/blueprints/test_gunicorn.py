@@ -95,6 +95,7 @@ def test_a_master_that_is_killed_takes_its_worker_along(
 ) -> None:
     command = next(p.command for p in programs(settings) if p.name == "web")
     socket = settings.run_dir / "web.sock"
+    (settings.run_dir / "web" / "admin.json").unlink()
     master = subprocess.Popen(
         [*command, f"--bind=unix:{socket}"],
         cwd=ROOT,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
-from appliance import events
+from appliance import events, supervision
 from appliance.admin import accounts, sessions, tokens
 from appliance.admin.sessions import Session
 from appliance.admin.throttle import Attempt
@@ -27,6 +28,8 @@ def test_a_job_runs_on_a_fresh_node(
     name: str,
 ) -> None:
     monkeypatch.setattr(libvirt, "states", dict)
+    keeper = SimpleNamespace(name="none", kept=list)
+    monkeypatch.setattr(supervision, "current", lambda *of: keeper)
     timetable.JOBS[name][1](settings)
 
 

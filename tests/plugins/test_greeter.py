@@ -11,7 +11,7 @@ from appliance.admin import setup
 from appliance.admin.checks import all_checks
 from appliance.config import Settings
 from appliance.host import Host
-from appliance.service import choose, services
+from appliance.service import choose, services, status_file
 from appliance.state.server import StateServer
 from blueprints import create_app
 
@@ -28,6 +28,7 @@ def test_service_page_and_check(
     installed: None, settings: Settings, records: StateServer
 ) -> None:
     client = create_app().test_client()
+    status_file(settings, services()["greeter"]).unlink()
     assert client.get("/greeter/").text == "Good day"
     assert client.get("/api/v1/greeter/status").json["state"] == "stopped"
     choose(settings, ["greeter"])

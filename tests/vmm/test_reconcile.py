@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
-from appliance import operations, state
+from appliance import operations, state, supervision
 from appliance.config import Settings
 from appliance.problems import EngineGone, Problem
 from appliance.state.server import StateServer
@@ -181,6 +182,8 @@ def test_a_guest_that_an_operation_just_started_ends_with_the_node(
     monkeypatch.setattr(libvirt, "start", start)
     monkeypatch.setattr(libvirt, "states", lambda: dict(machines))
     monkeypatch.setattr(instances, "shutdown", lambda i: machines.update({i: "off"}))
+    ending = SimpleNamespace(is_ending=lambda: True)
+    monkeypatch.setattr(supervision, "current", lambda *of: ending)
     runtime = service.VmmRuntime(settings)
     monkeypatch.setattr(runtime, "_thread", threading.Thread(target=int))
     runtime._thread.start()
@@ -196,6 +199,30 @@ def test_a_guest_that_an_operation_just_started_ends_with_the_node(
     stopping.join(10)
     assert machines == {"i": "off"}
     assert body()["reason"] == "the node stopped"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_machines_outlive_a_restart_of_what_watches_them(
+    machines: dict[str, str],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    gone: bool,
+) -> None:
+    def is_ending() -> bool:
+        if gone:
+            raise EngineGone("supervisor-gone", "supervisord does not answer.")
+        return False
+
+    instance()
+    machines["i"] = "running"
+    keeper = SimpleNamespace(is_ending=is_ending)
+    monkeypatch.setattr(supervision, "current", lambda *of: keeper)
+    runtime = service.VmmRuntime(settings)
+    monkeypatch.setattr(runtime, "_thread", threading.Thread(target=int))
+    runtime._thread.start()
+    runtime.stop()
+    assert machines == {"i": "running"}
+    assert body()["state"] == "healthy"
 
 
 def until(found: Callable[[], bool]) -> None:
