@@ -1,7 +1,7 @@
 """Which service depends on which, as boxes and lines. Pure.
 
 Boxes stand in columns: what depends on nothing is left, and each service stands right
-of all that it needs.
+of all that it needs. A line that others imply is left out.
 """
 
 from __future__ import annotations
@@ -60,6 +60,19 @@ def columns(depends: Mapping[str, Sequence[str]]) -> dict[str, int]:
     return found
 
 
+def drawn(name: str, depends: Mapping[str, Sequence[str]]) -> list[str]:
+    """What a service needs, without what it needs anyway by way of another."""
+    own = [need for need in depends[name] if need in depends]
+    others = {far for need in own for far in reach(need, depends)}
+    return [need for need in own if need not in others]
+
+
+def reach(name: str, depends: Mapping[str, Sequence[str]]) -> set[str]:
+    """All that a service needs, near and far."""
+    near = {need for need in depends[name] if need in depends}
+    return near.union(*(reach(need, depends) for need in near))
+
+
 def draw(depends: Mapping[str, Sequence[str]], states: Mapping[str, str]) -> Drawing:
     """The drawing, and the same in sentences."""
     column, rows, boxes = columns(depends), dict[int, int](), dict[str, Box]()
@@ -77,8 +90,7 @@ def draw(depends: Mapping[str, Sequence[str]], states: Mapping[str, str]) -> Dra
             box.y + HEIGHT // 2,
         )
         for name, box in boxes.items()
-        for need in depends[name]
-        if need in boxes
+        for need in drawn(name, depends)
     )
     return Drawing(
         max((box.x for box in boxes.values()), default=0) + WIDTH + EDGE,
