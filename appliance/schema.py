@@ -89,6 +89,12 @@ NODE: tuple[str, ...] = (
         state text not null, reason text not null);
     create index health_of on health (service, id);
     """,
+    """
+    alter table audit add column salt text not null default '';
+    alter table audit add column named text not null default '';
+    alter table audit add column previous text not null default '';
+    alter table audit add column hash text not null default '';
+    """,
 )
 
 METRICS: tuple[str, ...] = (

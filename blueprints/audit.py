@@ -6,21 +6,29 @@ and never what stands in a link that sets a password.
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import structlog
 from flask import Blueprint, Response, current_app, g, jsonify, render_template, request
 from peewee import PeeweeException
 
-from appliance import clock, events
+from appliance import audit, clock, identity, state
+from appliance.config import settings
+from appliance.problems import Invalid, NotFound
 from blueprints.access import SAFE, remote_address, requires
 from blueprints.contract import answers
-from blueprints.shapes.admin import Audit
+from blueprints.shapes.admin import Audit, AuditVerification
 
 blueprint = Blueprint("audit", __name__)
 log = structlog.get_logger()
-ROWS, MOST = 50, 500
+ROWS, MOST, EXPORTED = 50, 500, 1_000_000
 FLOOD = 30  # refusals of nobody known that are kept, an address and minute
 OUTCOMES = {401: "refused", 403: "refused", 429: "throttled"}
 UNSAID = ("token",)
@@ -46,8 +54,8 @@ def note(answer: Response) -> Response:
 
 
 def _keep(account: str, address: str, action: str, subject: str, outcome: str) -> None:
-    if account or events.refusals(address, clock.now() - 60) < FLOOD:
-        events.audit(account, address, action, subject, outcome)
+    if account or audit.refusals(address, clock.now() - 60) < FLOOD:
+        audit.note(account, address, action, subject, outcome)
 
 
 def _named(rule: str) -> str:
@@ -72,17 +80,51 @@ def _subject() -> str:
 
 
 def asked(rows: int) -> dict[str, Any]:
-    """What is asked for: rows of one account or with a text, page by page."""
-    account = request.args.get("account", "").strip()
-    text = request.args.get("text", "").strip()
-    before = request.args.get("before", type=int)
-    found = events.audit_rows(rows + 1, account=account, text=text, before=before)
+    """What is asked for: of one account, with a text, an outcome, in days from and to,
+    page by page."""
+    names = ("account", "text", "outcome", "from", "to")
+    wish = {name: request.args.get(name, "").strip() for name in names}
+    found = audit.rows(
+        rows + 1,
+        account=wish["account"],
+        text=wish["text"],
+        outcome=wish["outcome"],
+        since=day(wish["from"], "from"),
+        until=day(wish["to"], "to", after=86400.0),
+        before=request.args.get("before", type=int),
+    )
     return {
         "rows": found[:rows],
         "next": found[rows - 1].id if len(found) > rows else None,
-        "account_asked": account,
-        "text": text,
+        "wish": wish,
+        "query": urlencode({name: text for name, text in wish.items() if text}),
     }
+
+
+def day(text: str, name: str, after: float = 0.0) -> float | None:
+    """The beginning of a day (2026-01-31, UTC) and `after` seconds."""
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(f"{text}T00:00:00+00:00").timestamp() + after
+    except ValueError:
+        raise Invalid(
+            f"{name}: {text!r} is no day; write it as 2026-01-31.", **{name: "no day"}
+        ) from None
+
+
+KEYS = ("id", "account", "address", "action", "subject", "outcome", "hash")
+
+
+def document(row: audit.Audit) -> dict[str, Any]:
+    members = {key: getattr(row, key) for key in KEYS}
+    return {"time": clock.rfc3339(row.time), **members}
+
+
+def signed() -> dict[str, Any]:
+    """The ends of the chain as formation-state signed them last."""
+    record = state.find("audit", identity.node_id(settings()) or "")
+    return record.body if record else {}
 
 
 @blueprint.get("/admin/audit")
@@ -93,14 +135,67 @@ def page() -> Any:
 
 @blueprint.get("/api/v1/admin/audit")
 @requires("auditor")
-@answers(Audit)
+@answers(Audit, problems=(422,))
 def index() -> Any:
     """The audit log, newest first: every change and every refused attempt."""
     limit = min(max(request.args.get("limit", ROWS, type=int), 1), MOST)
     found = asked(limit)
-    keys = ("id", "account", "address", "action", "subject", "outcome")
-    rows = [
-        {"time": clock.rfc3339(row.time), **{key: getattr(row, key) for key in keys}}
-        for row in found["rows"]
-    ]
+    rows = [document(row) for row in found["rows"]]
     return jsonify(rows=rows, next=found["next"])
+
+
+@blueprint.get("/api/v1/admin/audit/verification")
+@requires("auditor")
+@answers(AuditVerification)
+def verification() -> Any:
+    """Whether the audit log is whole: every hash, and the ends that were signed."""
+    ends = signed()
+    return jsonify(faults=audit.verify(ends), rows=audit.count(), signed=ends or None)
+
+
+@blueprint.get("/admin/audit/verification")
+@requires("auditor")
+def verification_page() -> Any:
+    found = audit.verify(signed())
+    return render_template("admin/audit_verified.html", faults=found, signed=signed())
+
+
+@blueprint.get("/admin/audit/rows.<form>")
+@requires("auditor")
+def export(form: str) -> Response:
+    """What is asked for as a file: CSV, or a JSON object a line."""
+    if form not in FORMS:
+        known = " and ".join(FORMS)
+        raise NotFound(
+            "form-unknown", f"There is no {form!r} of it; there are {known}."
+        )
+    rows = map(document, asked(EXPORTED)["rows"])
+    answer = Response(FORMS[form](rows), mimetype=MEDIA[form])
+    answer.headers["Content-Disposition"] = f'attachment; filename="audit.{form}"'
+    return answer
+
+
+def as_csv(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """RFC 4180. A text that a table program would take for a formula gets a quote."""
+    sheet = io.StringIO()
+    writer = csv.writer(sheet)
+    writer.writerow(("time", *KEYS))
+    for row in rows:
+        writer.writerow([plain(str(value)) for value in row.values()])
+        yield sheet.getvalue()
+        sheet.seek(0)
+        sheet.truncate()
+    yield sheet.getvalue()
+
+
+def plain(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def as_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+FORMS = {"csv": as_csv, "jsonl": as_lines}
+MEDIA = {"csv": "text/csv", "jsonl": "application/x-ndjson"}

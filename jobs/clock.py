@@ -10,7 +10,17 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from peewee import PeeweeException
 
-from appliance import clock, events, market, operations, pack, vmm
+from appliance import (
+    audit,
+    clock,
+    events,
+    identity,
+    market,
+    operations,
+    pack,
+    state,
+    vmm,
+)
 from appliance.admin import expired, health, processes, storage
 from appliance.config import Settings
 from appliance.metrics import store as measurements
@@ -24,7 +34,16 @@ TRIES, AGAIN_S = 5, 1.0
 
 def trim_events(settings: Settings) -> None:
     events.trim(settings.admin.events_kept)
-    events.trim(settings.admin.audit_kept, events.Audit)
+
+
+def tend_audit(settings: Settings) -> None:
+    """Drop what is too old, and have the chain's ends signed."""
+    audit.trim(settings.admin.audit_kept)
+    ends, node = audit.ends(), identity.node_id(settings)
+    if ends and node:
+        before, body = state.find("audit", node), {"node": node, **ends}
+        if before is None or before.body != body:
+            state.put("audit", node, body)
 
 
 def trim_operations(settings: Settings) -> None:
@@ -50,6 +69,7 @@ JOBS: dict[str, tuple[float, Job]] = {
     "processes": (0.1, processes.refresh),
     "health": (0.1, health.note),
     "events": (10, trim_events),
+    "audit": (10, tend_audit),
     "operations": (10, trim_operations),
     "expired": (10, forget_expired),
     "tasks": (60, trim_tasks),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from appliance import events
+from appliance import audit
 from appliance.admin.accounts import Account, find
 from appliance.problems import Problem
 
@@ -62,7 +62,7 @@ def authorise(account_id: str, role: str, owner: str | None) -> None:
         why = f"{account.name} may not change what {owner} owns"
     else:
         return
-    events.audit(
+    audit.note(
         account.name if account else account_id, "local", "operation", why, "refused"
     )
     raise Problem("not-allowed", f"Not done: {why}.", status=403)

@@ -150,19 +150,42 @@ def token_revoke(id_: str) -> None:
     click.echo("It is revoked.")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--account", "name", default="", help="Only what this account did.")
 @click.option("--text", default="", help="Only lines that hold this.")
+@click.option("--outcome", default="", help="done, refused, throttled or failed.")
+@click.option("--from", "since", default="", help="From this day, 2026-01-31.")
+@click.option("--to", "until", default="", help="To the end of this day.")
 @click.option("-n", "--lines", default=50, show_default=True)
+@click.pass_context
 @plain_errors
-def audit(name: str, text: str, lines: int) -> None:
+def audit(context: click.Context, /, lines: int, **wish: str) -> None:
     """Print who changed what and what was refused, the newest first."""
-    wanted = {"account": name, "text": text, "limit": lines}
+    if context.invoked_subcommand is not None:
+        return
+    named = {"name": "account", "since": "from", "until": "to"}
+    wanted = {named.get(key, key): value for key, value in wish.items()}
+    wanted["limit"] = str(lines)
     for row in call("GET", "/api/v1/admin/audit", params=wanted)["rows"]:
         who = f"{row['account'] or '-'} {row['address']}"
         click.echo(
             f"{row['time']} {who} {row['action']} {row['subject']} {row['outcome']}"
         )
+
+
+@audit.command("verify")
+@plain_errors
+def audit_verify() -> None:
+    """Check that no row was changed, taken out or put in; status 1 when one was."""
+    found = call("GET", "/api/v1/admin/audit/verification")
+    for fault in found["faults"]:
+        click.echo(fault, err=True)
+    upto = (
+        f"signed up to row {found['signed']['last']}" if found["signed"] else "unsigned"
+    )
+    verdict = "not whole" if found["faults"] else "whole"
+    click.echo(f"{found['rows']} rows, {upto}: the log is {verdict}")
+    sys.exit(1 if found["faults"] else 0)
 
 
 @click.group()

@@ -35,6 +35,7 @@ LINKS = (
     Link("instance", ("deployment",), "deployment"),
     Link("domain", ("agent",), "agent"),
     Link("domain", ("instance",), "instance"),
+    Link("audit", ("node",), "node"),
 )
 
 

@@ -24,6 +24,7 @@ KINDS = (
     "deployment",
     "instance",
     "domain",
+    "audit",
 )
 AHEAD_MS = 60_000
 LATEST_MS = 1 << 46  # in the year 4199; SQLite's integers end at 2**63

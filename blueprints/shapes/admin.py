@@ -128,6 +128,13 @@ class AuditRow(Answer):
     action: str
     subject: str
     outcome: str
+    hash: str = Field(description="Of this row and the one before; empty in old ones.")
+
+
+class AuditVerification(Answer):
+    faults: list[str] = Field(description="Empty where the log is whole.")
+    rows: int
+    signed: dict[str, Any] | None = Field(description="The ends as signed last.")
 
 
 class Audit(Answer):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance import clock, events, state
+from appliance import audit, clock, state
 from appliance.admin import accounts, invitations, passwords, rights, sessions, tokens
 from appliance.config import Settings
 from appliance.problems import Conflict, EngineGone, Invalid, NotFound, Problem
@@ -252,7 +252,7 @@ def test_whoever_may_change_may_also_see(roles: set[str], owner: str | None) -> 
 def test_rights_are_asked_anew(bo: accounts.Account) -> None:
     rights.authorise(bo.id, "developer", "bo")
     rights.authorise(bo.id, "developer", None)
-    assert events.audit_rows(1) == []
+    assert audit.rows(1) == []
     for role, owner, why in (
         ("developer", "ada", "may not change"),
         ("operator", "bo", "no longer the role"),

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
-from appliance import events, operations, state
+from appliance import audit, operations, state
 from appliance.admin import accounts, setup, tokens
 from appliance.config import Settings
 from blueprints import create_app
@@ -221,7 +221,7 @@ def test_an_operation_is_refused_once_its_accounts_right_has_ended(
     row = operations.get(operation)
     assert row.state == "failed"
     assert "gone or disabled" in json.loads(row.error or "{}")["detail"]
-    noted = events.audit_rows(1)[0]
+    noted = audit.rows(1)[0]
     assert (noted.account, noted.outcome) == (bo.account.id, "refused")
     record = state.find("instance", instance)
     assert record and record.body["state"] == "healthy"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from flask.testing import FlaskClient
 
-from appliance import events
+from appliance import audit as log
 from appliance.admin import invitations
 from blueprints import audit
 
@@ -15,7 +17,7 @@ API = "/api/v1/admin/audit"
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    found = events.audit_rows(100)
+    found = log.rows(100)
     return [(r.account, r.action, r.subject, r.outcome) for r in found]
 
 
@@ -32,7 +34,7 @@ def test_a_change_is_noted_with_who_what_and_how_it_ended(ada: Person) -> None:
         ("ada", "POST /admin/accounts/<name>/disable", "dev", "done"),
         ("ada", "POST /admin/accounts", "", "done"),
     ]
-    assert events.audit_rows(1)[0].address == "127.0.0.1"
+    assert log.rows(1)[0].address == "127.0.0.1"
 
 
 def test_looking_is_not_noted(ada: Person) -> None:
@@ -86,7 +88,7 @@ def test_a_flood_of_strangers_does_not_fill_the_log(nobody: FlaskClient) -> None
 def many(ada: Person) -> None:
     for number in range(7):
         who = "bo" if number % 2 else "cy"
-        events.audit(who, "192.0.2.1", "POST /x", f"thing{number}", "done")
+        log.note(who, "192.0.2.1", "POST /x", f"thing{number}", "done")
 
 
 def test_the_log_is_read_by_account_and_text_page_by_page(
@@ -117,3 +119,35 @@ def test_the_page_shows_and_finds(ada: Person, many: None) -> None:
 @pytest.mark.parametrize("query", ["limit=x", "limit=-1", "limit=99999", "before=x"])
 def test_nonsense_is_read_as_nothing_asked(ada: Person, query: str) -> None:
     assert ada.get(f"{API}?{query}") == 200
+
+
+def test_the_log_is_verified_by_page_and_call(ada: Person, many: None) -> None:
+    found = ada.browser.get(f"{API}/verification").get_json()
+    assert (found["faults"], found["signed"]) == ([], None)
+    assert "is whole" in ada.browser.get("/admin/audit/verification").text
+    log.Audit.update(subject="other").where(log.Audit.subject == "thing3").execute()
+    assert "was changed" in ada.browser.get("/admin/audit/verification").text
+    assert ada.browser.get(f"{API}/verification").get_json()["faults"]
+
+
+def test_what_is_asked_for_is_exported(ada: Person, many: None) -> None:
+    log.note("=cmd()", "192.0.2.1", "POST /y", "", "refused")
+    sheet = ada.browser.get("/admin/audit/rows.csv").text.splitlines()
+    assert sheet[0].startswith("time,id,account,")
+    assert len(sheet) == 9
+    assert "'=cmd()" in sheet[1]
+    lines = ada.browser.get("/admin/audit/rows.jsonl?account=bo").text.splitlines()
+    assert [json.loads(line)["account"] for line in lines] == ["bo"] * 3
+    assert ada.get("/admin/audit/rows.xls") == 404
+
+
+def test_the_log_is_asked_for_by_outcome_and_day(ada: Person, many: None) -> None:
+    log.note("bo", "192.0.2.1", "POST /y", "", "failed 404")
+    found = ada.browser.get(f"{API}?outcome=failed").get_json()["rows"]
+    assert [row["outcome"] for row in found] == ["failed 404"]
+    today = found[0]["time"][:10]
+    assert (
+        len(ada.browser.get(f"{API}?from={today}&to={today}").get_json()["rows"]) == 8
+    )
+    assert ada.browser.get(f"{API}?to=2026-01-31").get_json()["rows"] == []
+    assert ada.get(f"{API}?from=yesterday") == 422

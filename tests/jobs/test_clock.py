@@ -7,13 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from appliance import events, supervision
+from appliance import audit, events, supervision
 from appliance.admin import accounts, sessions, tokens
 from appliance.admin.sessions import Session
 from appliance.admin.throttle import Attempt
 from appliance.admin.tokens import ApiToken
+from appliance.audit import Audit
 from appliance.config import Settings
-from appliance.events import Audit, Event
+from appliance.events import Event
 from appliance.problems import EngineGone, Unavailable
 from appliance.state.server import StateServer
 from appliance.vmm import libvirt
@@ -83,9 +84,9 @@ def test_the_disk_is_measured_as_soon_as_the_node_runs(
 def test_events_and_audit_keep_the_newest(settings: Settings) -> None:
     for number in range(5):
         events.happened(str(number), service="s")
-        events.audit("ada", "local", str(number), "", "done")
+        audit.note("ada", "local", str(number), "", "done")
     assert events.trim(2) == 3
-    assert events.trim(3, Audit) == 2
+    assert audit.trim(3) == 2
     assert [e.text for e in Event.select()] == ["3", "4"]
     assert [a.action for a in Audit.select()] == ["2", "3", "4"]
 

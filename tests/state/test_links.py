@@ -33,6 +33,7 @@ CHAIN = (
         {"node": "n", "agent": "ada/echo", "version": "0.1.0", "deployment": "d"},
     ),
     ("domain", "echo.zone", {"agent": "ada/echo", "instance": "d"}),
+    ("audit", "n", {"node": "n"}),
 )
 
 
