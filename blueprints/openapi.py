@@ -20,6 +20,7 @@ from blueprints.contract import Content, Contract, adapter, contract_of
 from blueprints.shapes import Problem
 
 Document = dict[str, Any]
+EVENTS = "text/event-stream"
 GAP = re.compile(r"<(?:(\w+)(?:\(([^)]*)\))?:)?(\w+?)_?>")
 TEXT = (
     "Bodies are JSON, errors are problem documents (RFC 9457): a stable `type`, and in "
@@ -219,7 +220,10 @@ def response(
     found: Document = {"description": texts or HTTPStatus(status).phrase}
     if status != 304:
         found["content"] = {
-            content.media: {"schema": schema_of(content, refs)} for content in contents
+            content.media: {"schema": schema_of(content, refs)}
+            if content.media != EVENTS
+            else {}  # a schema would be of each event
+            for content in contents
         }
     headers = {name: text for item in contents for name, text in item.headers.items()}
     if headers:

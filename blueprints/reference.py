@@ -100,7 +100,9 @@ def answer(status: str, said: Document) -> Document:
         "status": status,
         "text": found["description"],
         "headers": found.get("headers", {}),
-        "contents": {media: list(rows(it["schema"])) for media, it in content.items()},
+        "contents": {
+            media: list(rows(it.get("schema", {}))) for media, it in content.items()
+        },
     }
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from appliance.admin.accounts import ROLES
+from appliance.admin.rights import SCOPES
 from appliance.service import State
 from blueprints.shapes import Answer, Moment, Query, Wish
 
-Role = Literal["operator", "developer", "auditor"]
+Role = Annotated[str, Field(json_schema_extra={"enum": [*ROLES]})]
+Scope = Annotated[str, Field(json_schema_extra={"enum": [*SCOPES]})]
+"""Said in the document; that they are known is checked by who takes them."""
 
 
 class ServiceStatus(Answer):
@@ -51,8 +55,8 @@ class Sessions(Answer):
 
 
 class TokenWish(Wish):
-    name: str = Field(description="What it is for, 1 to 80 characters.")
-    scopes: list[str] = Field(description="One or more of read, tasks, deploy, admin.")
+    name: str = Field(description="What it is for.", min_length=1, max_length=80)
+    scopes: list[Scope] = Field(description="One or more of what it may.")
     days: int | None = Field(None, description="How long it is good; null for ever.")
 
 
@@ -96,7 +100,7 @@ class AccountWithTokens(Owned):
 
 class AccountWish(Wish):
     name: str
-    roles: list[str] = Field(description="Some of operator, developer, auditor.")
+    roles: list[Role]
     password: str | None = Field(None, description="Without one, a link sets it.")
 
 
@@ -106,7 +110,7 @@ class NewAccount(Owned):
 
 
 class AccountChange(Wish):
-    roles: list[str] | None = None
+    roles: list[Role] | None = None
     disabled: bool | None = None
 
 
