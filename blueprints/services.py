@@ -9,6 +9,7 @@ from flask import (
     Blueprint,
     Response,
     g,
+    has_request_context,
     jsonify,
     redirect,
     render_template,
@@ -70,13 +71,19 @@ def document(service: Service) -> dict[str, Any]:
         "version": version(),
         "tags": [service.process, *(["always"] if service.always else [])],
         "depends": list(service.depends),
-        "address": f"{request.host_url.rstrip('/')}/api/v1/{service.segment}",
+        "address": address(service),
         "state": found.state,
         "reason": found.reason,
         "since": found.since,
         "enabled": service.name in (chosen(config) or ()),
         "should_run": should_run(config, wishes(config), service.name),
     }
+
+
+def address(service: Service) -> str:
+    """Of its API as the caller reaches it; in a stream, which has none, the path."""
+    path = f"/api/v1/{service.segment}"
+    return request.host_url.rstrip("/") + path if has_request_context() else path
 
 
 def version() -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from flask import Flask
@@ -22,6 +23,12 @@ from tests.blueprints.test_metrics import INSTANCE
 
 pytestmark = pytest.mark.browser
 WIDTHS = (1280, 390)
+LOOKS: tuple[tuple[int, Literal["light", "dark"]], ...] = (
+    (1280, "light"),
+    (1280, "dark"),
+    (390, "dark"),
+    (390, "light"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +126,8 @@ def node(settings: Settings, logged_in: FlaskClient) -> str:
 
 def main_pages(operation: str) -> list[str]:
     declared = [page.path for one in services().values() for page in one.pages]
-    return [*declared, "/more", "/vmm/i1", f"/operations/{operation}"]
+    own = ["/vmm/i1", "/services/form-dns", f"/operations/{operation}"]
+    return [*declared, "/more", *own]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -133,6 +141,59 @@ def test_no_page_misses_a_file_breaks_or_scrolls_sideways(
         wide = "document.documentElement.scrollWidth > innerWidth"
         assert not tab.page.evaluate(wide), f"{path} is wider than {width}"
         assert tab.troubles == [], path
+
+
+LEAVES = (
+    "/login",
+    "/market/ada/echo",
+    "/market/ada/echo/delete",
+    "/vmm/i1/delete",
+    "/admin/accounts/ada",
+    "/state/instance/i1",
+    "/state/?kind=agent",
+    "/api/market_run_task",
+)
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    return (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js").read_text()
+
+
+def serious(tab: Tab) -> list[str]:
+    """What axe finds on the page that keeps people from using it."""
+    found = tab.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {node['html'][:120]} {node['failureSummary']}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+def test_axe_finds_nothing_serious_on_any_page(tab: Tab, node: str, axe: str) -> None:
+    for path in [*main_pages(node), *LEAVES]:
+        tab.visit(path)
+        tab.page.evaluate(axe)
+        for width, scheme in LOOKS:
+            tab.page.set_viewport_size({"width": width, "height": 844})
+            tab.page.emulate_media(color_scheme=scheme)
+            assert serious(tab) == [], f"{path} at {width}, {scheme}"
+
+
+def test_the_first_page_is_light(tab: Tab) -> None:
+    """All bytes of the dashboard, its style, scripts and picture, uncompressed."""
+    sizes: dict[str, int] = {}
+    tab.page.on("response", lambda got: sizes.update({got.url: size_of(got)}))
+    tab.visit("/")
+    assert len(sizes) > 4
+    assert sum(sizes.values()) < 150_000, sizes
+
+
+def size_of(answer: Any) -> int:
+    """Bytes of an answer; of one without end none."""
+    streams = "event-stream" in answer.headers.get("content-type", "")
+    return 0 if streams else len(answer.body())
 
 
 def test_the_dashboard_follows_what_happens(tab: Tab) -> None:
