@@ -95,6 +95,16 @@ NODE: tuple[str, ...] = (
     alter table audit add column previous text not null default '';
     alter table audit add column hash text not null default '';
     """,
+    """
+    create table second_factor (
+        account text primary key, secret text not null, confirmed real,
+        last_step integer not null default 0);
+    create table recovery_code (
+        account text not null, code_hash text not null,
+        primary key (account, code_hash));
+    create table pending_login (
+        token_hash text primary key, account text not null, expires real not null);
+    """,
 )
 
 METRICS: tuple[str, ...] = (

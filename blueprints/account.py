@@ -7,7 +7,14 @@ from typing import Any
 from flask import Blueprint, g, jsonify, redirect, render_template, request
 
 from appliance import clock
-from appliance.admin import accounts, passwords, rights, sessions, tokens
+from appliance.admin import (
+    accounts,
+    passwords,
+    rights,
+    second_factor,
+    sessions,
+    tokens,
+)
 from appliance.problems import Invalid
 from blueprints.access import COOKIE, remote_address, requires
 from blueprints.contract import answers, takes
@@ -39,6 +46,7 @@ def render(errors: dict[str, str] | None = None, **more: Any) -> Any:
         tokens=tokens.of(g.account.id),
         scopes=rights.SCOPES,
         days=DAYS,
+        second_factor=second_factor.is_on(g.account.id),
         errors=errors or {},
         form=request.form,
         **more,

@@ -8,7 +8,14 @@ from typing import Any
 from flask import Blueprint, g, jsonify, redirect, render_template, request
 
 from appliance import clock
-from appliance.admin import accounts, invitations, passwords, sessions, tokens
+from appliance.admin import (
+    accounts,
+    invitations,
+    passwords,
+    second_factor,
+    sessions,
+    tokens,
+)
 from appliance.problems import Conflict, Invalid
 from blueprints.access import public, requires
 from blueprints.contract import answers, takes
@@ -63,6 +70,7 @@ def render_one(name: str, **more: Any) -> Any:
         sessions=sessions.of(row.account),
         tokens=tokens.of(row.account),
         left=accounts.left_behind(name),
+        second_factor=second_factor.is_on(row.account),
         **more,
     )
     return page, 422 if errors else 200

@@ -15,7 +15,7 @@ from flask import (
 )
 
 from appliance import state
-from appliance.admin import accounts, sessions, setup
+from appliance.admin import accounts, second_factor, sessions, setup
 from appliance.config import settings
 from appliance.problems import Problem
 from blueprints.access import (
@@ -29,6 +29,7 @@ from blueprints.contract import answers
 from blueprints.shapes import Alive
 
 blueprint = Blueprint("admin", __name__)
+PENDING = "formation-login"
 
 
 @blueprint.get("/login")
@@ -51,7 +52,55 @@ def log_in() -> Any:
     except Problem as problem:
         page = render_template("admin/login.html", error=problem.detail, name=name)
         return page, problem.status
+    if second_factor.is_on(account.id):
+        return ask_for_code(account.id)
     answer = Response(status=303, headers={"Location": "/"})
+    start_session(answer, account)
+    return answer
+
+
+def ask_for_code(account: str) -> Response:
+    """The log-in's second step; nothing but it is open yet."""
+    answer = Response(status=303, headers={"Location": "/login/code"})
+    answer.set_cookie(
+        PENDING,
+        second_factor.wait_for_code(account),
+        max_age=int(second_factor.PENDING_S),
+        path="/login",
+        httponly=True,
+        samesite="Strict",
+        secure=request.is_secure,
+    )
+    return answer
+
+
+def pending() -> accounts.Account | None:
+    id_ = second_factor.waiting(request.cookies.get(PENDING, ""))
+    return accounts.find(id_) if id_ else None
+
+
+@blueprint.get("/login/code")
+@public
+def code() -> Any:
+    if pending() is None:
+        return redirect("/login")
+    return render_template("admin/code.html", error="")
+
+
+@blueprint.post("/login/code")
+@public
+def log_in_by_code() -> Any:
+    account = pending()
+    if account is None:
+        return redirect("/login", 303)
+    g.tried = account.name
+    try:
+        second_factor.check(account.id, request.form.get("code", ""), remote_address())
+    except Problem as problem:
+        return render_template("admin/code.html", error=problem.detail), problem.status
+    second_factor.forget(request.cookies.get(PENDING, ""))
+    answer = Response(status=303, headers={"Location": "/"})
+    answer.delete_cookie(PENDING, path="/login")
     start_session(answer, account)
     return answer
 

@@ -41,6 +41,7 @@ ROOMS = (
     "audit",
     "accounts",
     "account",
+    "second_factor",
     "secrets",
     "reference",
 )

@@ -16,7 +16,7 @@ from typing import Any
 from peewee import FloatField, TextField
 
 from appliance import clock, database, state
-from appliance.admin import passwords, sessions, throttle
+from appliance.admin import passwords, second_factor, sessions, throttle
 from appliance.admin.passwords import hash_password as hash_password
 from appliance.database import NodeModel
 from appliance.problems import Conflict, Invalid, NotFound, Problem
@@ -170,6 +170,14 @@ def set_password(name: str, password: str) -> None:
     _set_password(row.account, passwords.hash_password(password, name))
 
 
+def take_second_factor(name: str) -> None:
+    """For who lost it: the password alone is enough until a new one is set up."""
+    row = credential(name)
+    if not second_factor.turn_off(row.account):
+        raise Conflict("second-factor-off", f"{name} has no second factor.")
+    sessions.end_all(row.account)
+
+
 def take_password(name: str) -> None:
     """Nobody can log in until a new one is set; sessions end."""
     _set_password(credential(name).account, "")
@@ -207,6 +215,7 @@ def delete(name: str) -> None:
         _must_leave_an_operator(row)
         sessions.end_all(row.account)
         tokens.revoke_all(row.account)
+        second_factor.turn_off(row.account)
         throttle.forget(name)
         Credential.delete().where(Credential.account == row.account).execute()
         state.remove("account", row.account)
@@ -238,4 +247,5 @@ def as_document(row: Credential) -> dict[str, Any]:
         "created": clock.rfc3339(row.created),
         "disabled": clock.rfc3339(row.disabled),
         "has_password": bool(row.password_hash),
+        "second_factor": second_factor.is_on(row.account),
     }

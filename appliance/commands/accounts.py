@@ -80,6 +80,15 @@ def account_password(name: str) -> None:
     say_link(call("POST", at(ACCOUNTS, name, "password")))
 
 
+@account.command("reset-second-factor")
+@click.argument("name")
+@plain_errors
+def account_reset_second_factor(name: str) -> None:
+    """Let NAME log in by the password alone, until a new authenticator is set up."""
+    call("DELETE", at(ACCOUNTS, name, "second-factor"))
+    click.echo(f"{name} has no second factor any more; its sessions have ended.")
+
+
 @account.command("delete")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -54,6 +54,24 @@ class Sessions(Answer):
     sessions: list[Session]
 
 
+class SecondFactor(Answer):
+    on: bool
+    recovery_codes: int = Field(description="How many are left.")
+
+
+class SecretToConfirm(Answer):
+    secret: str = Field(description="In base32, for an authenticator.")
+    address: str = Field(description="The same as otpauth://, for a QR code.")
+
+
+class Code(Wish):
+    code: str = Field(description="Six digits of the authenticator.")
+
+
+class RecoveryCodes(Answer):
+    recovery_codes: list[str] = Field(description="Each is good for one log-in.")
+
+
 class TokenWish(Wish):
     name: str = Field(description="What it is for.", min_length=1, max_length=80)
     scopes: list[Scope] = Field(description="One or more of what it may.")
@@ -84,6 +102,7 @@ class Account(Answer):
     created: Moment
     disabled: Moment | None
     has_password: bool
+    second_factor: bool = Field(description="Whether its log-in asks for a code.")
 
 
 class Accounts(Answer):
