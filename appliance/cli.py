@@ -17,6 +17,7 @@ from appliance.commands.agents import agent
 from appliance.commands.instances import vmm
 from appliance.commands.secrets import secret
 from appliance.commands.services import processes, services
+from appliance.commands.settings import settings_group
 from appliance.commands.tasks import run, tasks
 from appliance.commands.versions import redeploy
 from appliance.terminal import at, call, follow, plain_errors
@@ -488,6 +489,7 @@ for _command in (
     secret,
     services,
     processes,
+    settings_group,
 ):
     main.add_command(_command)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,6 +25,28 @@ from appliance.problems import Problem
 
 DEFAULT_FILE = Path("/etc/formation/formation.toml")
 
+# How a setting applies, where not by a reload: what must be restarted (processes, or
+# the whole node), or that set-up alone asks for it.
+NODE: dict[str, Any] = {"restart": ["node"]}
+JOBS: dict[str, Any] = {"restart": ["jobs"]}
+SET_UP: dict[str, Any] = {"set_up": True}
+
+
+def address(text: str) -> str:
+    """An IPv4 or IPv6 address, as text."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError("must be an IPv4 or IPv6 address") from None
+
+
+def place(text: str) -> str:
+    """`host:port`."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ValueError("must be host:port, as in 192.0.2.1:5432")
+    return text
+
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,9 +55,19 @@ class Section(BaseModel):
 class HttpSettings(Section):
     """Where people and programs reach the node."""
 
-    port: int = Field(8080, ge=1, le=65535, description="Plain HTTP, loopback only.")
-    https_host: str = Field("", description="Address of HTTPS; empty for all.")
-    https_port: int = Field(8443, ge=1, le=65535, description="HTTPS port.")
+    port: int = Field(
+        8080,
+        ge=1,
+        le=65535,
+        description="Plain HTTP, loopback only.",
+        json_schema_extra=NODE,
+    )
+    https_host: str = Field(
+        "", description="Address of HTTPS; empty for all.", json_schema_extra=NODE
+    )
+    https_port: int = Field(
+        8443, ge=1, le=65535, description="HTTPS port.", json_schema_extra=NODE
+    )
     max_upload_mib: int = Field(512, ge=1, description="Largest upload, in MiB.")
 
 
@@ -53,14 +85,18 @@ class AuthSettings(Section):
         "account has five times as many, from addresses where it never logged in.",
     )
     operator_group: str = Field(
-        "formation", description="Its members are operators on the CLI socket."
+        "formation",
+        description="Its members are operators on the CLI socket.",
+        json_schema_extra=NODE,
     )
 
 
 class VmmSettings(Section):
     """Virtual machines."""
 
-    uri: str = Field("qemu:///system", description="The libvirt connection.")
+    uri: str = Field(
+        "qemu:///system", description="The libvirt connection.", json_schema_extra=JOBS
+    )
     accelerator: Literal["probe", "kvm", "tcg"] = Field(
         "probe", description="KVM, emulation, or what the boot probe finds."
     )
@@ -86,10 +122,14 @@ class VmmSettings(Section):
         8.0, gt=0, description="Promised vCPUs for each of the node's."
     )
     images_dir: Path | None = Field(
-        None, description="Images; default `images` in the data directory."
+        None,
+        description="Images; default `images` in the data directory.",
+        json_schema_extra=NODE,
     )
     instances_dir: Path | None = Field(
-        None, description="Instances; default `instances` in the data directory."
+        None,
+        description="Instances; default `instances` in the data directory.",
+        json_schema_extra=NODE,
     )
 
 
@@ -114,10 +154,15 @@ class FormnetSettings(Section):
     """The bridge that guests are plugged into, and what they may reach."""
 
     cidr: IPv4Network = Field(
-        IPv4Network("10.42.0.0/16"), description="The federation's IPv4 range."
+        IPv4Network("10.42.0.0/16"),
+        description="The federation's IPv4 range.",
+        json_schema_extra=SET_UP,
     )
     bridge: str = Field(
-        "formation0", max_length=15, description="Bridge of this node's guests."
+        "formation0",
+        max_length=15,
+        description="Bridge of this node's guests.",
+        json_schema_extra=NODE,
     )
     listen_port: int = Field(
         51820, ge=1, le=65535, description="WireGuard port, for the mesh to come."
@@ -133,8 +178,14 @@ class FormnetSettings(Section):
 class DnsSettings(Section):
     """Names."""
 
-    zone: str = Field("formation.internal", description="The zone of agents' names.")
-    host: str = Field("127.0.0.1", description="Address that answers queries.")
+    zone: str = Field(
+        "formation.internal",
+        description="The zone of agents' names.",
+        json_schema_extra=SET_UP,
+    )
+    host: Annotated[str, AfterValidator(address)] = Field(
+        "127.0.0.1", description="Address that answers queries."
+    )
     port: int = Field(5453, ge=1, le=65535, description="UDP and TCP port.")
     ttl: int = Field(5, ge=0, le=86400, description="Seconds that answers are kept.")
     forward: list[IPv4Address | IPv6Address] = Field(
@@ -181,7 +232,9 @@ class AdminSettings(Section):
     operations_kept: int = Field(
         1000, ge=10, description="Ended operations kept, for 30 days at most."
     )
-    log_mib: int = Field(16, ge=1, description="Size at which a log is rotated.")
+    log_mib: int = Field(
+        16, ge=1, description="Size at which a log is rotated.", json_schema_extra=NODE
+    )
 
 
 class LogSettings(Section):
@@ -197,9 +250,11 @@ class NodeSettings(Section):
     """Start-up of the whole node."""
 
     passphrase_file: Path | None = Field(
-        None, description="File with the pass phrase that seals the node's keys."
+        None,
+        description="File with the pass phrase that seals the node's keys.",
+        json_schema_extra=NODE,
     )
-    wait_for: list[str] = Field(
+    wait_for: list[Annotated[str, AfterValidator(place)]] = Field(
         [],
         description="`host:port` that must accept connections before services start.",
     )
@@ -215,10 +270,16 @@ class Settings(BaseSettings):
         frozen=True,
     )
     data_dir: Path = Field(
-        Path("/var/lib/formation"), description="Databases, keys, images, packs."
+        Path("/var/lib/formation"),
+        description="Databases, keys, images, packs.",
+        json_schema_extra=NODE,
     )
-    run_dir: Path = Field(Path("/run/formation"), description="Sockets.")
-    log_dir: Path = Field(Path("/var/log/formation"), description="Logs.")
+    run_dir: Path = Field(
+        Path("/run/formation"), description="Sockets.", json_schema_extra=NODE
+    )
+    log_dir: Path = Field(
+        Path("/var/log/formation"), description="Logs.", json_schema_extra=NODE
+    )
     node: NodeSettings = NodeSettings()
     http: HttpSettings = HttpSettings()
     auth: AuthSettings = AuthSettings()
@@ -300,5 +361,12 @@ def load() -> Settings:
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, loaded once."""
+    """The settings of this process, loaded once and at each `reload`."""
     return load()
+
+
+def reload() -> Settings:
+    """Read the settings anew; where they are wrong the former go on (Problem)."""
+    load()
+    settings.cache_clear()
+    return settings()

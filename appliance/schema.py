@@ -105,6 +105,12 @@ NODE: tuple[str, ...] = (
     create table pending_login (
         token_hash text primary key, account text not null, expires real not null);
     """,
+    """
+    create table setting_change (
+        id integer primary key, time real not null, account text not null,
+        why text not null, operation text not null,
+        before text not null, after text not null);
+    """,
 )
 
 METRICS: tuple[str, ...] = (

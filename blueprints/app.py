@@ -37,6 +37,7 @@ ROOMS = (
     "services",
     "navigation",
     "storage",
+    "settings",
     "metrics",
     "audit",
     "accounts",

@@ -1,4 +1,4 @@
-"""The operations of administration: services, and disk space."""
+"""The operations of administration: services, settings, and disk space."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance import pack, vmm
-from appliance.admin import storage
+from appliance.admin import settings_change, storage
 from appliance.admin.control import CONTROL
 from appliance.admin.processes import PROCESS
 from appliance.config import settings
@@ -53,4 +53,5 @@ KINDS = (
         (Step("delete", "Delete", delete_volume), MEASURE),
         owner=volume_owner,
     ),
+    settings_change.KIND,
 )

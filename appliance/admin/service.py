@@ -17,6 +17,7 @@ SERVICE = Service(
     pages=(
         Page("/", "Dashboard", rank=10),
         Page("/services/", "Services", "Administration", rank=10),
+        Page("/admin/settings", "Settings", "Administration", rank=20, role="auditor"),
         Page("/admin/storage", "Storage", "Administration", rank=30),
         Page("/api/", "API", "Administration", rank=65),
         Page("/admin/accounts", "Accounts", "Administration", rank=70, role="auditor"),
