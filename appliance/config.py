@@ -60,14 +60,9 @@ class HttpSettings(Section):
         ge=1,
         le=65535,
         description="Plain HTTP, loopback only.",
-        json_schema_extra=NODE,
     )
-    https_host: str = Field(
-        "", description="Address of HTTPS; empty for all.", json_schema_extra=NODE
-    )
-    https_port: int = Field(
-        8443, ge=1, le=65535, description="HTTPS port.", json_schema_extra=NODE
-    )
+    https_host: str = Field("", description="Address of HTTPS; empty for all.")
+    https_port: int = Field(8443, ge=1, le=65535, description="HTTPS port.")
     max_upload_mib: int = Field(512, ge=1, description="Largest upload, in MiB.")
 
 

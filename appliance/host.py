@@ -8,13 +8,14 @@ them fails later it goes on, degraded, and is well again when that is.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import structlog
+from peewee import PeeweeException
 
-from appliance import clock
+from appliance import clock, config, reloading
 from appliance.config import Settings
 from appliance.problems import Problem
 from appliance.service import (
@@ -59,6 +60,12 @@ class Host:
 
     def __init__(self, settings: Settings, process: Process) -> None:
         self._settings = settings
+        self._process = process
+        self._followers: list[Callable[[Settings], object]] = []
+        self._report = reloading.Report(
+            reloading.started(settings), reloading.requested(settings)
+        )
+        self._said_so = False
         asked = wishes(settings)
         self._hosted = [
             _Hosted(
@@ -71,7 +78,12 @@ class Host:
         ]
 
     def tick(self) -> None:
-        """Start and stop what should be, and write every status."""
+        """Read the settings if that was asked for, start and stop what should be, and
+        write every status."""
+        if reloading.requested(self._settings) > self._report.answered:
+            self.reload()
+        elif not self._said_so:
+            self._say_read(self._report)
         is_set_up, asked = chosen(self._settings) is not None, wishes(self._settings)
         for hosted in self._hosted:
             self._say(hosted, *self._next(hosted, is_set_up, asked))
@@ -90,10 +102,34 @@ class Host:
             self._stop(hosted)
             self._say(hosted, "stopped", "its process has ended")
 
+    def follow(self, follower: Callable[[Settings], object]) -> None:
+        """Call it with the settings whenever they were read anew."""
+        self._followers.append(follower)
+
     def reload(self) -> None:
+        """Read the settings; who was started with them takes what is new. Wrong ones
+        change nothing."""
+        asked, trouble = reloading.requested(self._settings), ""
+        try:
+            self._settings = config.reload()
+            self._pass_on()
+        except (Problem, OSError, PeeweeException) as error:
+            trouble = str(error)
+            log.error("settings.trouble", why=trouble)
+        else:
+            log.info("settings.read")
+        self._say_read(replace(self._report, answered=asked, trouble=trouble))
+
+    def _pass_on(self) -> None:
+        for follower in self._followers:
+            follower(self._settings)
         for hosted in self._hosted:
             if hosted.runtime is not None:
                 hosted.runtime.reload()
+
+    def _say_read(self, report: reloading.Report) -> None:
+        self._report, self._said_so = report, True
+        reloading.write(self._settings, self._process, report)
 
     def _next(
         self, hosted: _Hosted, is_set_up: bool, asked: Mapping[str, Wish]
@@ -111,7 +147,7 @@ class Host:
         if hosted.runtime is None:
             return self._start(hosted)
         if wish.reloads != done.reloads:
-            hosted.runtime.reload()
+            self.reload()
         return self._state(hosted)
 
     def _state(self, hosted: _Hosted) -> tuple[State, str]:

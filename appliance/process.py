@@ -71,6 +71,7 @@ def run_rounds(
 ) -> None:
     """Tick and `work` at each wake-up and every few seconds, until SIGTERM; then
     `leave` off the work, and stop the services. At SIGHUP they reload."""
+    host.follow(set_up_logging)
     ended, reloads = threading.Event(), threading.Event()
 
     def end(number: int, frame: object) -> None:

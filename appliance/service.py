@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from appliance import clock
-from appliance.config import Settings
+from appliance.config import Settings, settings
 
 State = Literal[
     "waiting", "starting", "running", "degraded", "stopping", "stopped", "failed"
@@ -51,7 +51,7 @@ class Served:
         return None
 
     def reload(self) -> None:
-        return None
+        self._settings = settings()
 
     def status(self) -> tuple[State, str]:
         return "running", ""

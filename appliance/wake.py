@@ -25,6 +25,12 @@ def notify(run_dir: Path, process: str, topic: str = "") -> None:
             sender.sendto(topic.encode(), str(address(run_dir, process)))
 
 
+def is_there(run_dir: Path, process: str) -> bool:
+    """Whether the process waits to be woken."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        return sender.connect_ex(str(address(run_dir, process))) == 0
+
+
 class Waiter:
     """The receiving end of one process."""
 

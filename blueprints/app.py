@@ -7,7 +7,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, current_app, g, jsonify, render_template, request
 from flask_htmx import HTMX
 from peewee import OperationalError
 from werkzeug.exceptions import HTTPException
@@ -59,7 +59,6 @@ def create_app() -> Flask:
     app = Flask(
         __name__, template_folder="../templates", static_folder="../templates/static"
     )
-    app.config["MAX_CONTENT_LENGTH"] = settings().http.max_upload_mib << 20
     app.config["MAX_FORM_MEMORY_SIZE"] = 4 << 20  # a Formfile may have 1 MiB
     app.config["MAX_FORM_PARTS"] = 100_000  # a folder is sent file by file
     HTMX(app)
@@ -72,6 +71,7 @@ def create_app() -> Flask:
     app.register_error_handler(HTTPException, show_http)
     app.register_error_handler(OperationalError, show_database)
     app.register_error_handler(OSError, show_disk)
+    app.before_request(bound_body)
     app.before_request(access.refuse_other_sites)
     app.after_request(harden)
     app.after_request(audit.note)
@@ -80,6 +80,12 @@ def create_app() -> Flask:
     app.jinja_env.filters.update(words.FILTERS)
     vars(app)["wsgi_app"] = behind_caddy(app.wsgi_app)
     return app
+
+
+def bound_body() -> None:
+    """As the setting is now: a reload may change it."""
+    if current_app.config["MAX_CONTENT_LENGTH"] is None:
+        request.max_content_length = settings().http.max_upload_mib << 20
 
 
 def context() -> dict[str, Any]:

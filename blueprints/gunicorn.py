@@ -7,6 +7,7 @@ master reads this module too and stays small: what a worker needs is imported th
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -34,6 +35,18 @@ def process() -> str:
     return os.environ.get("FORMATION_PROCESS", "web")
 
 
+def when_ready(server: Any) -> None:
+    """At SIGHUP the worker reads its settings; gunicorn would start another one, and
+    cut what the present one still answers."""
+
+    def pass_on() -> None:
+        for pid in list(server.WORKERS):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGHUP)
+
+    server.handle_hup = pass_on
+
+
 def post_fork(server: Any, worker: Any) -> None:
     """A worker ends with its master: two gateways would run one task twice."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -50,14 +63,25 @@ def post_worker_init(worker: Any) -> None:
     set_up_logging(config)
     host = Host(config, "gateway" if process() == "gateway" else "web")
     waiter = wake.Waiter(config.run_dir, process())
+    host.follow(set_up_logging)
+    reloads = threading.Event()
+
+    def reload(number: int, frame: object) -> None:
+        reloads.set()
+        waiter.poke()
+
+    signal.signal(signal.SIGHUP, reload)
     worker.rounds = threading.Thread(
-        target=run_until, args=(host, waiter), name="host", daemon=True
+        target=run_until, args=(host, waiter, reloads), name="host", daemon=True
     )
     worker.rounds.start()
 
 
-def run_until(host: Host, waiter: Waiter) -> None:
+def run_until(host: Host, waiter: Waiter, reloads: threading.Event) -> None:
     while not ended.is_set():
+        if reloads.is_set():
+            reloads.clear()
+            host.reload()
         host.tick()
         waiter.wait(3.0)
     host.stop()

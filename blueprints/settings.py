@@ -48,6 +48,7 @@ def form_page(
         form=form,
         errors=wrong,
         broken=broken,
+        pending=settings_change.pending(),
     )
 
 

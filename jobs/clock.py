@@ -22,7 +22,7 @@ from appliance import (
     vmm,
 )
 from appliance.admin import expired, health, processes, storage
-from appliance.config import Settings
+from appliance.config import Settings, settings
 from appliance.metrics import store as measurements
 from appliance.metrics.sampler import Sampler
 from appliance.problems import EngineGone, Problem
@@ -105,7 +105,12 @@ def _try(job: Job, settings: Settings) -> None:
     job(settings)
 
 
-def timetable(settings: Settings) -> BackgroundScheduler:
+def as_set_now(job: Job) -> Callable[[], object]:
+    """The job with the settings of each time: they may have been read anew."""
+    return lambda: job(settings())
+
+
+def timetable(config: Settings) -> BackgroundScheduler:
     """The scheduler with every regular job; start it yourself."""
     scheduler = BackgroundScheduler(
         timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1}
@@ -113,15 +118,14 @@ def timetable(settings: Settings) -> BackgroundScheduler:
     for name, (minutes, job) in JOBS.items():
         first = {"next_run_time": datetime.now(UTC)} if name in AT_ONCE else {}
         scheduler.add_job(
-            patient(job),
+            as_set_now(patient(job)),
             "interval",
             seconds=minutes * 60,
-            args=[settings],
             id=name,
             **first,
         )
-    sample = Sampler(settings).sample
+    sample = Sampler(config).sample
     scheduler.add_job(sample, "cron", second="*/10", id="sample")
-    aging = patient(age_measurements)
-    scheduler.add_job(aging, "cron", minute="*/5", second=7, args=[settings], id="age")
+    aging = as_set_now(patient(age_measurements))
+    scheduler.add_job(aging, "cron", minute="*/5", second=7, id="age")
     return scheduler

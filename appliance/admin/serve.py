@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from appliance import wishes
+from appliance import reloading, wishes
 from appliance.admin.caddy import caddyfile, ensure_certificate
 from appliance.admin.programs import Program, programs
 from appliance.admin.users import ensure_users, must_be_readable
@@ -82,6 +82,8 @@ def serve(settings: Settings) -> None:
     ensure_users(settings)
     assign(settings)
     (settings.run_dir / "Caddyfile").write_text(caddyfile(settings))
+    started = reloading.started(settings)
+    reloading.write(settings, reloading.NODE, reloading.Report(started))
     file = settings.run_dir / "supervisord.conf"
     file.write_text(supervisor_conf(settings, programs(settings)))
     sys.stdout.flush()

@@ -113,6 +113,12 @@ class DnsServer:
     def is_alive(self) -> bool:
         return all(loop.is_alive() for loop in self._loops)
 
+    def keep_for(self, ttl: int) -> None:
+        """Tell clients another time to keep answers; sockets and queries stay."""
+        if ttl != self._ttl:
+            self._ttl = ttl
+            self._known = Known(self._zone())
+
     def stop(self) -> None:
         self._ended.set()
         for listener in (self._udp, self._tcp):

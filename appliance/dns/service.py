@@ -10,7 +10,7 @@ import structlog
 from peewee import PeeweeException
 
 from appliance import clock, formnet, state
-from appliance.config import Settings
+from appliance.config import Settings, settings
 from appliance.dns import apex
 from appliance.dns.forward import Forwarder, resolvers
 from appliance.dns.names import read_zone
@@ -71,6 +71,11 @@ class DnsRuntime:
         self._forwarder.stop()
 
     def reload(self) -> None:
+        """The listeners stay; the next round opens others where the address is new."""
+        self._settings = settings()
+        for server in list(self._servers.values()):
+            server.keep_for(self._settings.dns.ttl)
+        self._slow_at = 0.0
         self._refresh()
 
     def status(self) -> tuple[State, str]:
@@ -124,11 +129,11 @@ class DnsRuntime:
     def _attend(self) -> None:
         """A listener at the setting's address, and one for the guests as soon as
         their bridge is there; those that died are replaced."""
-        host = self._settings.dns.host
+        host, port = self._settings.dns.host, self._settings.dns.port
         gateway = formnet.own_network(self._settings).gateway
         wanted = {host} if is_wildcard(host) else {host, gateway}
         for name, server in list(self._servers.items()):
-            if name not in wanted or not server.is_alive:
+            if name not in wanted or server.port != port or not server.is_alive:
                 server.stop()
                 del self._servers[name]
         for name in sorted(wanted - set(self._servers)):

@@ -11,7 +11,7 @@ import structlog
 from peewee import PeeweeException
 
 from appliance import clock, events, state
-from appliance.config import Settings
+from appliance.config import Settings, settings
 from appliance.formnet import nft
 from appliance.formnet.bridge import dissolve, mend, own_network
 from appliance.formnet.firewall import blockers
@@ -53,6 +53,7 @@ class FormnetRuntime:
         dissolve(self._settings)
 
     def reload(self) -> None:
+        self._settings = settings()
         mend(self._settings)
 
     def status(self) -> tuple[State, str]:

@@ -53,6 +53,14 @@ class Engine:
         self._thread: threading.Thread | None = None
         self.cards = Cards()
 
+    def reload(self, settings: Settings) -> None:
+        """Other bounds from now on; what runs goes on."""
+        market = settings.market
+        self._settings = settings
+        self._limit = int(market.max_output_mib * 2**20)
+        self._shares.resize(market.workers, market.tasks_per_agent)
+        self._seats.resize(market.calls, market.calls_per_agent)
+
     def open(self) -> None:
         """Be the engine that runs tasks; takes up what an earlier one left."""
         self._pool = ThreadPoolExecutor(THREADS, "task")

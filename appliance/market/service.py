@@ -12,6 +12,12 @@ class MarketRuntime(Served):
 
         current().open()
 
+    def reload(self) -> None:
+        from appliance.market.engine import current
+
+        super().reload()
+        current().reload(self._settings)
+
     def stop(self) -> None:
         from appliance.market.engine import current
 

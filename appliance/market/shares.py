@@ -18,6 +18,11 @@ class Shares:
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
+    def resize(self, total: int, each: int) -> None:
+        """What is out beyond that comes back by itself."""
+        with self._lock:
+            self._total, self._each = total, each
+
     def take(self, key: str) -> bool:
         """Take one; False when there is none for this key now."""
         with self._lock:

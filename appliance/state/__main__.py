@@ -45,6 +45,7 @@ def main() -> None:
 
     host = Host(config, "state")
     store = opened(host, lambda: open_store(config))
+    host.follow(lambda now: store.keep_headers(now.state.headers_kept))
     path, passed = config.run_dir / "state.sock", sockets.inherited()
     server = StateServer(path, store, web_uid(), written, passed[0] if passed else None)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -205,6 +205,10 @@ class Store(Reader):
         with self.database.atomic("immediate"):
             self._begin()
 
+    def keep_headers(self, count: int) -> None:
+        """From now on, of a record's last versions."""
+        self._headers_kept = count
+
     def _begin(self) -> None:
         """Go on in the known incarnation, or start a new one."""
         known, seen = self.own(), read_witness(self._witness)

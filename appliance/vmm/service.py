@@ -8,7 +8,7 @@ import structlog
 from peewee import PeeweeException
 
 from appliance import state, supervision
-from appliance.config import Settings
+from appliance.config import Settings, settings
 from appliance.problems import Problem
 from appliance.service import Page, Service, State
 
@@ -51,7 +51,7 @@ class VmmRuntime:
             log.warning("vmm.guests_left", why=str(problem))
 
     def reload(self) -> None:
-        return None
+        self._settings = settings()
 
     def status(self) -> tuple[State, str]:
         if self._thread.ident and not self._thread.is_alive():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -13,10 +14,10 @@ import httpx
 import psutil
 import pytest
 
-from appliance import identity, state
+from appliance import identity, reloading, state
 from appliance.admin import accounts, tokens
 from appliance.admin.programs import programs
-from appliance.config import Settings
+from appliance.config import Settings, config_file
 from appliance.service import choose, read_status, services
 from appliance.state.server import StateServer
 from tests.market.agents import Agent
@@ -44,6 +45,7 @@ def gateway(settings: Settings, records: StateServer) -> Iterator[httpx.Client]:
     note.write_text(json.dumps(running))
     command = next(p.command for p in programs(settings) if p.name == "gateway")
     socket = str(settings.run_dir / "gateway.sock")
+    (settings.run_dir / "gateway" / "marketplace.json").unlink()
     process = subprocess.Popen(
         [*command, f"--bind=unix:{socket}"],
         cwd=ROOT,
@@ -61,21 +63,27 @@ def gateway(settings: Settings, records: StateServer) -> Iterator[httpx.Client]:
     assert read_status(settings, marketplace).state == "stopped"
 
 
+def callable_echo(server: Agent) -> dict[str, str]:
+    """The agent ann/echo, and the headers of who may call it."""
+    account = accounts.create(
+        "ada", accounts.hash_password("correct horse battery"), ("operator",)
+    )
+    token, _ = tokens.create(account, "test", ["admin"])
+    bearer = {"Authorization": f"Bearer {token}"}
+    agent = {"owner": "1", "owner_name": "ann", "name": "echo", "latest": "0.1.0"}
+    state.put("agent", "ann/echo", agent)
+    where = {"address": "127.0.0.1", "port": server.port, "node": "n"}
+    about = {"agent": "ann/echo", "version": "0.1.0", "state": "healthy"}
+    state.put("instance", "i", {**where, **about, "reason": ""})
+    return bearer
+
+
 def test_deltas_come_one_by_one_while_the_agent_works(
     gateway: httpx.Client,
 ) -> None:
     server = Agent(streaming=True)
     try:
-        account = accounts.create(
-            "ada", accounts.hash_password("correct horse battery"), ("operator",)
-        )
-        token, _ = tokens.create(account, "test", ["admin"])
-        bearer = {"Authorization": f"Bearer {token}"}
-        agent = {"owner": "1", "owner_name": "ann", "name": "echo", "latest": "0.1.0"}
-        state.put("agent", "ann/echo", agent)
-        where = {"address": "127.0.0.1", "port": server.port, "node": "n"}
-        about = {"agent": "ann/echo", "version": "0.1.0", "state": "healthy"}
-        state.put("instance", "i", {**where, **about, "reason": ""})
+        bearer = callable_echo(server)
         wish = {"input": {"text": "x", "do": "hold"}}
         headers = {**bearer, "Accept": "text/event-stream"}
         with gateway.stream("POST", RUN, json=wish, headers=headers) as answer:
@@ -88,6 +96,57 @@ def test_deltas_come_one_by_one_while_the_agent_works(
         assert done.json()["output"] == {"text": "hi"}
     finally:
         server.close()
+
+
+def test_a_reload_under_load_loses_no_request_and_no_stream(
+    gateway: httpx.Client, settings: Settings
+) -> None:
+    """SIGHUP to the master: the same worker goes on, with the new settings."""
+    server = Agent(streaming=True)
+    (master,) = psutil.Process().children()
+    workers = master.children()
+    stop, answers = threading.Event(), []
+
+    def call() -> None:
+        transport = httpx.HTTPTransport(uds=str(settings.run_dir / "gateway.sock"))
+        with httpx.Client(transport=transport, base_url="http://node") as client:
+            while not stop.is_set():
+                answers.append(client.get("/healthz").status_code)
+
+    clients = [threading.Thread(target=call) for _ in range(4)]
+    try:
+        bearer = callable_echo(server)
+        wish = {"input": {"text": "x", "do": "hold"}}
+        headers = {**bearer, "Accept": "text/event-stream"}
+        with gateway.stream("POST", RUN, json=wish, headers=headers) as answer:
+            assert answer.status_code == 200, answer.read()
+            lines = answer.iter_lines()
+            assert 'data: {"text": "a"}' in lines
+            for client in clients:
+                client.start()
+            for size in range(1, 6):
+                reload_with(settings, master, f"[market]\nmax_output_mib = {size}\n")
+            server.release.set()
+            assert any("completed" in line for line in lines)
+        stop.set()
+        for client in clients:
+            client.join()
+        assert len(answers) > 20 and set(answers) == {200}
+        assert master.children() == workers
+    finally:
+        stop.set()
+        server.close()
+
+
+def reload_with(settings: Settings, master: psutil.Process, text: str) -> None:
+    """Change the settings, and wait until the gateway has read them."""
+    config_file().write_text(text)
+    note = reloading.report_file(settings, "gateway")
+    before = note.stat().st_ino
+    master.send_signal(signal.SIGHUP)
+    until(lambda: note.stat().st_ino != before)
+    report = reloading.read(settings, "gateway")
+    assert report and report.trouble == ""
 
 
 def test_a_master_that_is_killed_takes_its_worker_along(

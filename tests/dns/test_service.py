@@ -182,3 +182,51 @@ def test_names_say_whose_they_are_and_domains_are_kept(
     assert [(v.domain, v.agent) for v in vanity_domains()] == [
         ("www.example.org", "bob/echo")
     ]
+
+
+def test_a_reload_under_load_loses_no_query_and_no_connection(
+    runtime: DnsRuntime,
+) -> None:
+    instance("ada", "echo", "10.42.0.2")
+    until(lambda: ask("127.0.0.1", f"echo.{ZONE}").rr)
+    before = runtime._servers["127.0.0.1"]  # noqa: SLF001
+    stop, answers, lost = threading.Event(), [], []
+
+    def query(tcp: bool) -> None:
+        port, name = config.settings().dns.port, f"echo.{ZONE}"
+        while not stop.is_set():
+            try:
+                question = DNSRecord.question(name)
+                found = question.send("127.0.0.1", port, tcp=tcp, timeout=10)
+                answers.append(DNSRecord.parse(found).rr[0].ttl)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is lost
+                lost.append(error)
+
+    clients = [
+        threading.Thread(target=query, args=(tcp,)) for tcp in (False, False, True)
+    ]
+    for client in clients:
+        client.start()
+    for ttl in range(10, 60):
+        config.config_file().write_text(f"[dns]\nttl = {ttl}\n")
+        config.reload()
+        runtime.reload()
+        seen = len(answers)
+        until(lambda seen=seen: len(answers) > seen or lost)
+    until(lambda: answers[-1] == 59 or lost)
+    stop.set()
+    for client in clients:
+        client.join()
+    assert lost == [] and len(set(answers)) > 5
+    assert runtime._servers["127.0.0.1"] is before  # noqa: SLF001
+
+
+def test_another_port_is_served_after_a_reload(
+    runtime: DnsRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORMATION_DNS__PORT", str(free_port()))
+    config.reload()
+    runtime.reload()
+    port = config.settings().dns.port
+    until(lambda: port in {s.port for s in list(runtime._servers.values())})  # noqa: SLF001
+    assert ask("127.0.0.1", f"nobody.{ZONE}").header.rcode == RCODE.NXDOMAIN
