@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from appliance import clock, events, operations, reloading, wake
+from appliance import audit, clock, operations, reloading, wake
 from appliance.admin import accounts, front_door, settings_file, settings_history
 from appliance.admin.configuration import changes, difference, must_be_right
 from appliance.admin.options import Option, options
@@ -67,7 +67,7 @@ def write(run: Run) -> None:
     settings_history.note(name, why, run.id, before, text)
     told = [str(change) for change in changes(before, text)] or ["comments alone"]
     for line in told:
-        events.audit(name, "local", "settings", line[:300], "done")
+        audit.note(name, "local", "settings", line[:300], "done")
     log.info("settings.written", account=name, changed=told)
     run.log(f"{found.path} is written")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import config, events, operations
+from appliance import audit, config, operations
 from appliance.admin import accounts, settings_change, settings_file, settings_history
 from appliance.admin.rights import authorise
 from appliance.config import Settings
@@ -79,7 +79,7 @@ def test_the_history_says_who_what_and_why(change: Change) -> None:
     row = settings_history.newest()[0]
     assert (row.account, row.why) == ("ada", "answers may be kept longer")
     assert (row.before, row.after) == (OLD, NEW)
-    audited = events.audit_rows(1)[0]
+    audited = audit.rows(1)[0]
     assert (audited.account, audited.subject) == ("ada", "dns.ttl: 30 → 60")
 
 
