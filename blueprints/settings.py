@@ -230,7 +230,7 @@ def history() -> Any:
 @blueprint.post(f"{API}/history/<id_>/rollback")
 @requires("operator")
 @takes(shapes.Why, optional=True, headers=IF_MATCH)
-@answers(Operation, 202, problems=(409, 503), headers=LOCATION)
+@answers(Operation, 202, problems=(409, 428, 503), headers=LOCATION)
 def rollback(id_: str, body: shapes.Why) -> Any:
     """Make the file what it was before a change; If-Match may be left out."""
     tag = asked_tag() if request.if_match else settings_file.read().tag
