@@ -14,6 +14,7 @@ import click
 
 from appliance.commands.accounts import account, admin, audit, token
 from appliance.commands.agents import agent
+from appliance.commands.alerts import alerts
 from appliance.commands.instances import vmm
 from appliance.commands.secrets import secret
 from appliance.commands.services import processes, services
@@ -479,6 +480,7 @@ def vmm_volume_delete(agent: str, name: str) -> None:
 for _command in (
     run,
     tasks,
+    alerts,
     agent,
     redeploy,
     vmm,

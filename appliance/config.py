@@ -224,6 +224,9 @@ class AdminSettings(Section):
         256, ge=8, description="Size of the measurements, in MiB; the oldest go first."
     )
     audit_kept: int = Field(100_000, ge=1000, description="Lines of the audit log.")
+    alerts_kept: int = Field(
+        1000, ge=10, description="Resolved alerts kept, and lines of their deliveries."
+    )
     operations_kept: int = Field(
         1000, ge=10, description="Ended operations kept, for 30 days at most."
     )

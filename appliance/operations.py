@@ -223,6 +223,18 @@ def step_counts(name: str) -> dict[str, int]:
     return {how: int(count) for how, count in rows.fetchall()}
 
 
+def step_outcomes(name: str, limit: int) -> list[str]:
+    """How the step of this name ended in the newest operations, newest first."""
+    rows = node.execute_sql(
+        "select json_extract(step.value, '$.state') as how "
+        "from operation, json_each(operation.steps) as step "
+        "where json_extract(step.value, '$.name') = ? "
+        "and how in ('done', 'failed', 'canceled') order by operation.id desc limit ?",
+        (name, limit),
+    )
+    return [how for (how,) in rows.fetchall()]
+
+
 def log_lines(id_: str, after: int = 0) -> list[tuple[int, float, str, str]]:
     """(id, time, step, line) of the log after a line's id."""
     return journal.lines(id_, after)

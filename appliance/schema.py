@@ -111,6 +111,29 @@ NODE: tuple[str, ...] = (
         why text not null, operation text not null,
         before text not null, after text not null);
     """,
+    """
+    create table alert_rule (
+        name text primary key, body text not null, changed real not null);
+    create table alert (
+        id integer primary key, rule text not null, subject text not null,
+        state text not null, severity text not null, title text not null,
+        value text not null, since real not null, seen real not null,
+        fired real, calm real, ended real, told text not null default '');
+    create index alert_state on alert (state);
+    create table alert_silence (
+        id integer primary key, rule text not null, subject text not null,
+        until real not null, why text not null, account text not null,
+        created real not null);
+    create table alert_target (
+        name text primary key, kind text not null, body text not null,
+        sealed blob, changed real not null);
+    create table alert_delivery (
+        id integer primary key, message text not null, target text not null,
+        body text not null, state text not null, tries integer not null,
+        next real not null, outcome text not null, created real not null,
+        ended real);
+    create index alert_delivery_state on alert_delivery (state, next);
+    """,
 )
 
 METRICS: tuple[str, ...] = (

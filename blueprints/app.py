@@ -40,6 +40,7 @@ ROOMS = (
     "settings",
     "metrics",
     "audit",
+    "alerts",
     "accounts",
     "account",
     "second_factor",

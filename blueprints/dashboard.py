@@ -10,7 +10,7 @@ import psutil
 from flask import Blueprint, g, redirect, render_template
 
 from appliance import clock, events, metrics, operations, state
-from appliance.admin import setup
+from appliance.admin import alerts, setup
 from appliance.admin.attention import answer, attention
 from appliance.config import settings
 from appliance.service import Status, chosen, read_status, services
@@ -86,7 +86,7 @@ def overview() -> dict[str, Any]:
     return {
         "instances": found,
         "answer": answer(bodies),
-        "attention": attention(wanted, bodies, disk.percent / 100),
+        "attention": attention(wanted, bodies, disk.percent / 100, firing()),
         "figures": figures(latest, disk.total, disk.free),
         "gpus": seen_gpus(),
         "latest": latest,
@@ -94,6 +94,11 @@ def overview() -> dict[str, Any]:
         "running": [running(row) for row in at_work[:3]],
         "events": lately({record.id for record in found})[:8],
     }
+
+
+def firing() -> list[str]:
+    """What alerts say that the rest of the page does not, for who may see them."""
+    return alerts.other_sentences() if may(g.account, "auditor") else []
 
 
 def wanted_services() -> dict[str, Status]:

@@ -22,6 +22,8 @@ from appliance import (
     vmm,
 )
 from appliance.admin import expired, health, processes, storage
+from appliance.admin.alerts import delivery
+from appliance.admin.alerts import store as alerts
 from appliance.config import Settings, settings
 from appliance.metrics import store as measurements
 from appliance.metrics.sampler import Sampler
@@ -68,6 +70,8 @@ JOBS: dict[str, tuple[float, Job]] = {
     "storage": (0.5, storage.refresh),
     "processes": (0.1, processes.refresh),
     "health": (0.1, health.note),
+    "alerts": (1 / 6, alerts.refresh),
+    "deliver": (1 / 6, delivery.deliver),
     "events": (10, trim_events),
     "audit": (10, tend_audit),
     "operations": (10, trim_operations),

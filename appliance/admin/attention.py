@@ -33,13 +33,18 @@ def answer(instances: Sequence[Instance]) -> str:
 
 
 def attention(
-    services: Mapping[str, Status], instances: Iterable[Instance], disk_used: float
+    services: Mapping[str, Status],
+    instances: Iterable[Instance],
+    disk_used: float,
+    alerts: Iterable[str] = (),
 ) -> str:
-    """One quiet paragraph; `disk_used` is a share, 0 to 1."""
+    """One quiet paragraph; `disk_used` is a share, 0 to 1. `alerts` are sentences of
+    what fires besides."""
     found = [
         *_of_services(services),
         *_of_instances(instances),
         *_of_disk(disk_used),
+        *(_sentence(alert, "") for alert in alerts),
     ]
     running = sum(status.state == "running" for status in services.values())
     first = f"All {running} services run." if running == len(services) else ""

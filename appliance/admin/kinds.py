@@ -7,6 +7,7 @@ from typing import Any
 
 from appliance import pack, vmm
 from appliance.admin import settings_change, storage
+from appliance.admin.alerts import delivery
 from appliance.admin.control import CONTROL
 from appliance.admin.processes import PROCESS
 from appliance.config import settings
@@ -54,4 +55,5 @@ KINDS = (
         owner=volume_owner,
     ),
     settings_change.KIND,
+    *delivery.KINDS,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.admin.alerts import how_many
 from appliance.service import Page, Served, Service
 
 SERVICE = Service(
@@ -16,6 +17,7 @@ SERVICE = Service(
     summary="Pages, accounts and processes of this node.",
     pages=(
         Page("/", "Dashboard", rank=10),
+        Page("/alerts/", "Alerts", rank=60, role="auditor", count=how_many),
         Page("/services/", "Services", "Administration", rank=10),
         Page("/admin/settings", "Settings", "Administration", rank=20, role="auditor"),
         Page("/admin/storage", "Storage", "Administration", rank=30),
