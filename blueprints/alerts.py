@@ -98,9 +98,9 @@ def silence_form() -> Any:
     return redirect("/alerts/", 303)
 
 
-@blueprint.post("/alerts/silences/<int:id_>/end")
+@blueprint.post("/alerts/silences/<id_>/end")
 @requires("operator")
-def end_silence_form(id_: int) -> Any:
+def end_silence_form(id_: str) -> Any:
     store.end_silence(id_)
     return redirect("/alerts/", 303)
 
@@ -317,10 +317,10 @@ def post_silence(body: SilenceWish) -> Any:
     return jsonify(id=made), 201
 
 
-@blueprint.delete(f"{API}/silences/<int:id_>")
+@blueprint.delete(f"{API}/silences/<id_>")
 @requires("operator")
 @answers(Ended)
-def delete_silence(id_: int) -> Any:
+def delete_silence(id_: str) -> Any:
     """End a silence."""
     store.end_silence(id_)
     return jsonify(ended=id_)

@@ -125,9 +125,11 @@ def silence(rule: str, subject: str, seconds: float, why: str, account: str) -> 
     return int(row.id)
 
 
-def end_silence(id_: int) -> None:
-    ended = SilenceRow.update(until=clock.now()).where(
-        (SilenceRow.id == id_) & (SilenceRow.until > clock.now())
+def end_silence(id_: str) -> None:
+    known = id_.isascii() and id_.isdigit() and len(id_) < 16
+    now = clock.now()
+    ended = SilenceRow.update(until=now).where(
+        (SilenceRow.id == (int(id_) if known else None)) & (SilenceRow.until > now)
     )
     if not ended.execute():
         raise NotFound("silence-unknown", f"No silence {id_} lasts.")

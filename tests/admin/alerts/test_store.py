@@ -83,11 +83,11 @@ def test_nobody_is_told_while_it_is_silenced_and_then_they_are(
 def test_a_silence_that_is_ended_early_tells_at_once(watched: Watched) -> None:
     number = store.silence("", "", 6000, "works", "ada")
     firing(watched)
-    store.end_silence(number)
+    store.end_silence(str(number))
     watched.after(1, disk_used_percent=95)
     assert how_many(None) == 1
     with pytest.raises(NotFound):
-        store.end_silence(number)
+        store.end_silence(str(number))
 
 
 @pytest.mark.parametrize(
