@@ -128,7 +128,8 @@ def test_history_is_bounded(watched: Watched) -> None:
 @pytest.fixture
 def node(settings: Settings, records: StateServer) -> Settings:
     choose(settings, ["form-dns"])
-    return settings
+    silent = settings.dns.model_copy(update={"port": 9})
+    return settings.model_copy(update={"dns": silent})
 
 
 def test_signals_tell_of_services_instances_and_the_machine(node: Settings) -> None:
