@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -15,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from appliance import clock, state
 from appliance.admin import accounts, tokens
 from appliance.metrics import store
+from blueprints.prometheus import INSTANCE_GAUGES, NODE_GAUGES
 
 URL = "/api/v1/admin/metrics"
 INSTANCE = {
@@ -125,6 +128,33 @@ def test_names_follow_the_conventions(logged_in: FlaskClient) -> None:
         assert family.documentation
         counts = any(s.name.endswith("_total") for s in family.samples)
         assert counts == (family.type == "counter")
+
+
+DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana" / "formation.json"
+
+
+def test_the_grafana_dashboard_draws_what_there_is(logged_in: FlaskClient) -> None:
+    state.put("instance", "i1", INSTANCE)
+    node, instance = (
+        {(of, metric): 1.0 for metric, _, _ in gauges}
+        for of, gauges in (("node", NODE_GAUGES), ("i1", INSTANCE_GAUGES))
+    )
+    store.write(clock.now(), node | instance)
+    there = {
+        sample.name: set(sample.labels)
+        for family in text_string_to_metric_families(scrape(logged_in))
+        for sample in family.samples
+    }
+    declared = re.findall(r"^# TYPE (\w+)", scrape(logged_in), re.MULTILINE)
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    queries = [t["expr"] for panel in panels for t in panel.get("targets", ())]
+    asked = {name for expr in queries for name in re.findall(r"formation_\w+", expr)}
+    assert asked - there.keys() - set(declared) == set()
+    assert len(asked) > 20
+    for expr in queries:
+        for name, labels in re.findall(r"(formation_\w+)\{([^}]*)\}", expr):
+            named = set(re.findall(r"(\w+)[=!]", labels)) - {"instance"}
+            assert named <= there.get(name, named), expr
 
 
 def test_openmetrics_is_spoken_where_it_is_asked_for(logged_in: FlaskClient) -> None:
