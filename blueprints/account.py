@@ -17,7 +17,8 @@ from appliance.admin import (
 )
 from appliance.problems import Invalid
 from blueprints.access import COOKIE, remote_address, requires
-from blueprints.contract import answers, takes
+from blueprints.contract import answers, asks, takes
+from blueprints.lists import PAGED, Columns, ListQuery, listed, paged
 from blueprints.shapes import Ended
 from blueprints.shapes.admin import (
     Changed,
@@ -32,6 +33,12 @@ from blueprints.shapes.admin import (
 blueprint = Blueprint("account", __name__)
 API = "/api/v1/admin"
 DAYS = 90
+TOKENS: Columns[tokens.ApiToken] = {
+    "name": lambda row: row.name,
+    "created": lambda row: row.created,
+    "expires": lambda row: row.expires,
+    "used": lambda row: row.used,
+}
 
 
 def this() -> str:
@@ -165,10 +172,13 @@ def revoke_token_page(id_: str) -> Any:
 
 @blueprint.get(f"{API}/tokens")
 @requires("account")
-@answers(Tokens)
-def list_tokens() -> Any:
+@asks(ListQuery)
+@answers(Tokens, headers=PAGED)
+def list_tokens(query: ListQuery) -> Any:
     """The own API tokens, without the tokens themselves."""
-    return jsonify(tokens=[tokens.as_document(row) for row in tokens.of(g.account.id)])
+    found = listed(tokens.of(g.account.id), query, TOKENS)
+    rows = [tokens.as_document(row) for row in found.rows]
+    return paged(jsonify(tokens=rows), found)
 
 
 @blueprint.post(f"{API}/tokens")

@@ -18,7 +18,8 @@ from appliance.admin import (
 )
 from appliance.problems import Conflict, Invalid
 from blueprints.access import public, requires
-from blueprints.contract import answers, takes
+from blueprints.contract import answers, asks, read_query, takes
+from blueprints.lists import PAGED, Columns, ListQuery, PageQuery, listed, paged
 from blueprints.shapes import Ended
 from blueprints.shapes.admin import (
     AccountChange,
@@ -33,6 +34,12 @@ from blueprints.shapes.admin import (
 
 blueprint = Blueprint("accounts", __name__)
 API = "/api/v1/admin/accounts"
+COLUMNS: Columns[accounts.Credential] = {
+    "name": lambda row: row.name,
+    "roles": lambda row: ", ".join(json.loads(row.roles)),
+    "state": lambda row: "disabled" if row.disabled else "active",
+    "created": lambda row: row.created,
+}
 
 
 def create(name: str, roles: list[str], password: str = "") -> str:
@@ -47,10 +54,11 @@ def link(name: str) -> str:
 
 
 def render_list(errors: dict[str, str] | None = None, **more: Any) -> Any:
-    rows = accounts.everyone()
+    found = listed(accounts.everyone(), read_query(PageQuery), COLUMNS)
     page = render_template(
         "accounts/index.html",
-        accounts=[(row, json.loads(row.roles)) for row in rows],
+        page=found,
+        known=len(accounts.everyone()),
         roles=accounts.ROLES,
         errors=errors or {},
         form=request.form,
@@ -192,10 +200,13 @@ def document(row: accounts.Credential) -> dict[str, Any]:
 
 @blueprint.get(API)
 @requires("auditor")
-@answers(Accounts)
-def index() -> Any:
+@asks(ListQuery)
+@answers(Accounts, headers=PAGED)
+def index(query: ListQuery) -> Any:
     """The node's accounts."""
-    return jsonify(accounts=[accounts.as_document(r) for r in accounts.everyone()])
+    found = listed(accounts.everyone(), query, COLUMNS)
+    rows = [accounts.as_document(row) for row in found.rows]
+    return paged(jsonify(accounts=rows), found)
 
 
 @blueprint.post(API)

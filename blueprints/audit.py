@@ -23,8 +23,8 @@ from appliance import audit, clock, identity, state
 from appliance.config import settings
 from appliance.problems import Invalid, NotFound
 from blueprints.access import SAFE, remote_address, requires
-from blueprints.contract import answers
-from blueprints.shapes.admin import Audit, AuditVerification
+from blueprints.contract import answers, asks
+from blueprints.shapes.admin import Audit, AuditQuery, AuditVerification
 
 blueprint = Blueprint("audit", __name__)
 log = structlog.get_logger()
@@ -135,11 +135,11 @@ def page() -> Any:
 
 @blueprint.get("/api/v1/admin/audit")
 @requires("auditor")
-@answers(Audit, problems=(422,))
-def index() -> Any:
+@asks(AuditQuery)
+@answers(Audit)
+def index(query: AuditQuery) -> Any:
     """The audit log, newest first: every change and every refused attempt."""
-    limit = min(max(request.args.get("limit", ROWS, type=int), 1), MOST)
-    found = asked(limit)
+    found = asked(min(query.limit, MOST))
     rows = [document(row) for row in found["rows"]]
     return jsonify(rows=rows, next=found["next"])
 

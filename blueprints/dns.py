@@ -11,14 +11,21 @@ from flask import Blueprint, jsonify, render_template
 from appliance import clock
 from appliance.config import settings
 from appliance.dns import apex
-from appliance.dns.names import list_names, read_zone, vanity_domains
+from appliance.dns.names import Name, list_names, read_zone, vanity_domains
 from appliance.dns.service import Report
 from blueprints.access import requires
-from blueprints.contract import answers
+from blueprints.contract import answers, asks
+from blueprints.lists import PAGED, Columns, ListQuery, PageQuery, listed, paged
 from blueprints.shapes.network import Names, Queries
 
 blueprint = Blueprint("dns", __name__)
 API = "/api/v1/dns"
+COLUMNS: Columns[Name] = {
+    "name": lambda name: name.fqdn,
+    "health": lambda name: name.health,
+    "address": lambda name: ", ".join(name.addresses),
+    "agent": lambda name: name.agent,
+}
 
 
 def report() -> Report | None:
@@ -32,12 +39,15 @@ def report() -> Report | None:
 
 @blueprint.get("/dns/")
 @requires("account")
-def page() -> Any:
+@asks(PageQuery)
+def page(query: PageQuery) -> Any:
     zone = read_zone(settings(), apex(settings()))
+    names = list_names(zone)
     return render_template(
         "dns/index.html",
         zone=zone,
-        names=list_names(zone),
+        names=names,
+        page=listed(names, query, COLUMNS),
         vanity=vanity_domains(),
         report=report(),
         port=settings().dns.port,
@@ -46,16 +56,19 @@ def page() -> Any:
 
 @blueprint.get(f"{API}/names")
 @requires("account")
-@answers(Names)
-def names() -> Any:
+@asks(ListQuery)
+@answers(Names, headers=PAGED)
+def names(query: ListQuery) -> Any:
     """Every name that exists with its addresses; agents' names with their health."""
     zone = read_zone(settings(), apex(settings()))
-    return jsonify(
+    found = listed(list_names(zone), query, COLUMNS)
+    answer = jsonify(
         zone=zone.apex,
         names=dict(zone.addresses),
-        agents=[asdict(name) for name in list_names(zone)],
+        agents=[asdict(name) for name in found.rows],
         domains=[asdict(domain) for domain in vanity_domains()],
     )
+    return paged(answer, found)
 
 
 @blueprint.get(f"{API}/queries")

@@ -29,6 +29,7 @@ from appliance.plain import harmless, pretty
 from appliance.problems import NotFound, Problem
 from blueprints.access import may_see, must_change, requires
 from blueprints.contract import LOCATION, answers, asks, takes
+from blueprints.lists import PAGED, Columns, ListQuery, PageQuery, listed, paged
 from blueprints.shapes.market import (
     AgentDetail,
     Agents,
@@ -244,10 +245,25 @@ def index(query: TasksQuery) -> Any:
 
 @blueprint.get(f"{API}/agents")
 @requires("account", "tasks", "read")
-@answers(Agents)
-def agents() -> Any:
+@asks(ListQuery)
+@answers(Agents, headers=PAGED)
+def agents(query: ListQuery) -> Any:
     """The catalogue."""
-    return jsonify(agents=[{"id": r.id, **r.body} for r in state.select("agent")])
+    found = listed(state.select("agent"), query, columns())
+    rows = [{"id": r.id, **r.body} for r in found.rows]
+    return paged(jsonify(agents=rows), found)
+
+
+def columns() -> Columns[state.Record]:
+    """What agents are sorted and filtered by."""
+    states = {
+        r.body["agent"]: r.body.get("state", "") for r in state.select("instance")
+    }
+    return {
+        "name": lambda r: r.id,
+        "state": lambda r: states.get(r.id, "stopped"),
+        "description": lambda r: r.body.get("description", ""),
+    }
 
 
 @blueprint.get(f"{API}/agents/<name>")
@@ -285,10 +301,15 @@ def register_version(owner: str, name: str, version: str) -> Any:
 
 @blueprint.get("/market/")
 @requires("account")
-def page() -> Any:
-    found = state.select("agent")
+@asks(PageQuery)
+def page(query: PageQuery) -> Any:
+    """The catalogue, by name."""
+    found = listed(state.select("agent"), query, columns())
     running = {r.body["agent"]: r for r in state.select("instance")}
-    return render_template("market/index.html", agents=found, running=running)
+    known = state.count("agent")
+    return render_template(
+        "market/index.html", page=found, known=known, running=running
+    )
 
 
 @blueprint.get("/market/<owner>/<name>")

@@ -15,6 +15,7 @@ from flask import (
     redirect,
     render_template,
 )
+from pydantic import Field
 
 from appliance import operations
 from blueprints import live
@@ -27,10 +28,22 @@ from blueprints.access import (
 )
 from blueprints.broadcast import Update
 from blueprints.contract import answers, asks
+from blueprints.lists import MOST, PAGED, Columns, ListQuery, listed, paged
 from blueprints.shapes.operations import After, Log, Operation, Operations
 
 blueprint = Blueprint("operations", __name__)
 LINES = 60
+COLUMNS: Columns[operations.Operation] = {
+    "title": lambda row: row.title,
+    "kind": lambda row: row.kind,
+    "subject": lambda row: row.subject,
+    "state": lambda row: row.state,
+    "created": lambda row: row.created,
+}
+
+
+class OperationsQuery(ListQuery):
+    limit: int = Field(100, ge=1, le=MOST, description="Rows at once.")
 
 
 def seen(id_: str) -> operations.Operation:
@@ -89,11 +102,14 @@ def cancel_page(id_: str) -> Any:
 
 @blueprint.get("/api/v1/operations")
 @requires("account")
-@answers(Operations)
-def index() -> Any:
-    """Operations that you may see, newest first."""
-    rows = [row for row in operations.recent(1000) if may_see_operation(row)]
-    return jsonify(operations=[operations.as_document(row) for row in rows[:100]])
+@asks(OperationsQuery)
+@answers(Operations, headers=PAGED)
+def index(query: OperationsQuery) -> Any:
+    """Operations that you may see, newest first, of the last thousand."""
+    seen = (row for row in operations.recent(1000) if may_see_operation(row))
+    found = listed(seen, query, COLUMNS)
+    rows = [operations.as_document(row) for row in found.rows]
+    return paged(jsonify(operations=rows), found)
 
 
 @blueprint.get("/api/v1/operations/<id_>/log")

@@ -15,6 +15,9 @@ from blueprints import live
 from blueprints.access import may_see, must_change, must_see, requires
 from blueprints.broadcast import Update
 from blueprints.contract import LOCATION, answers, asks
+from blueprints.lists import PAGED, Columns, ListQuery, paged
+from blueprints.lists import Page as ListPage
+from blueprints.lists import listed as part_of
 from blueprints.shapes.machines import Gpus, Instances, Lines
 from blueprints.shapes.market import InstanceRecord
 from blueprints.shapes.operations import After, Operation
@@ -22,6 +25,13 @@ from blueprints.shapes.operations import After, Operation
 blueprint = Blueprint("vmm", __name__)
 LINES, SHOWN = 500, 60
 VERBS = ("start", "stop", "reboot", "delete")
+COLUMNS: Columns[state.Record] = {
+    "agent": lambda r: r.body.get("agent"),
+    "state": lambda r: r.body.get("state"),
+    "address": lambda r: r.body.get("address"),
+    "version": lambda r: r.body.get("version"),
+    "memory_mib": lambda r: r.body.get("memory_mib"),
+}
 CHARTS = (
     ("CPU", ("cpu",), 100),
     ("Memory", ("memory",), None),
@@ -48,6 +58,10 @@ def seen(id_: str) -> state.Record:
 
 def visible() -> list[state.Record]:
     return [r for r in state.select("instance") if may_see(r.body.get("owner_name"))]
+
+
+def listed_by(query: ListQuery) -> ListPage[state.Record]:
+    return part_of(visible(), query, COLUMNS)
 
 
 def document(found: state.Record) -> dict[str, Any]:
@@ -129,10 +143,12 @@ def act_page(id_: str, verb: str) -> Any:
 
 @blueprint.get("/api/v1/vmm/instances")
 @requires("account")
-@answers(Instances)
-def instances() -> Any:
+@asks(ListQuery)
+@answers(Instances, headers=PAGED)
+def instances(query: ListQuery) -> Any:
     """Instances that you may see."""
-    return jsonify(instances=[document(r) for r in visible()])
+    found = listed_by(query)
+    return paged(jsonify(instances=[document(r) for r in found.rows]), found)
 
 
 @blueprint.get("/api/v1/vmm/instances/<id_>")

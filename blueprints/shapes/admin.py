@@ -165,6 +165,16 @@ class Audit(Answer):
     next: int | None = Field(description="Give it as `before` for more.")
 
 
+class AuditQuery(Query):
+    account: str = Field("", description="Only this account's.")
+    text: str = Field("", description="Only rows that have this text.")
+    outcome: str = Field("", description="How it ended, as `refused`.")
+    since: str = Field("", alias="from", description="A day such as 2026-01-31.")
+    to: str = Field("", description="The last day.")
+    before: int | None = Field(None, ge=0, le=2**62, description="`next` of the last.")
+    limit: int = Field(50, ge=1, description="Rows at once, 500 at most.")
+
+
 class Latest(Answer):
     time: float
     value: float
