@@ -36,8 +36,8 @@ Parameters, bodies and answers are in the node's own OpenAPI 3.1 document,
 `/api/v1/openapi.json`, and on its page `/api/`. This table is made of it.
 
 Lists take `q` (rows with this text), `sort` (a column; `-` before it: downwards),
-`limit` and `offset`, and answer with `Link` (`prev`, `next`) and `X-Total-Count`; tasks,
-records and the audit log go on from `next` instead.
+`limit` and `offset`, and answer with `Link` (`prev`, `next`) and `X-Total-Count`;
+tasks, records and the audit log go on from `next` instead.
 """
 
 
