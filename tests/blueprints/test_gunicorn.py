@@ -52,7 +52,6 @@ def gateway(settings: Settings, records: StateServer) -> Iterator[httpx.Client]:
         env={**os.environ, "FORMATION_PROCESS": "gateway"},
     )
     transport = httpx.HTTPTransport(uds=socket)
-    marketplace = services()["marketplace"]
     try:
         until(lambda: read_status(settings, marketplace).state == "running")
         with httpx.Client(transport=transport, base_url="http://node") as client:
@@ -147,6 +146,22 @@ def reload_with(settings: Settings, master: psutil.Process, text: str) -> None:
     until(lambda: note.stat().st_ino != before)
     report = reloading.read(settings, "gateway")
     assert report and report.trouble == ""
+
+
+def test_a_body_that_is_too_large_is_read_on_so_that_its_sender_sees_why(
+    gateway: httpx.Client,
+) -> None:
+    account = accounts.create(
+        "ada", accounts.hash_password("correct horse battery"), ("operator",)
+    )
+    token, _ = tokens.create(account, "test", ["admin"])
+    agent = {"owner": "1", "owner_name": "ann", "name": "echo", "latest": "0.1.0"}
+    state.put("agent", "ann/echo", agent)
+    pieces = (b" " * 65536 for _ in range(64))
+    bearer = {"Authorization": f"Bearer {token}"}
+    answer = gateway.post(RUN, content=pieces, headers=bearer)
+    assert answer.status_code == 413
+    assert next(pieces, None) is None
 
 
 def test_a_master_that_is_killed_takes_its_worker_along(

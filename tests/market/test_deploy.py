@@ -337,6 +337,22 @@ def test_no_room_is_said_and_leaves_nothing(
     assert world.machines == {}
 
 
+def test_a_machine_that_went_off_with_its_node_is_booted_again(world: World) -> None:
+    id_ = world.submit("0.1.0")
+
+    def stop(_: str, step: str) -> None:
+        if step == "boot":
+            raise Crash
+
+    with pytest.raises(Crash):
+        operations.execute(id_, "first", stop)
+    world.machines[id_] = "off"
+    operations.Runner().recover()
+    operations.execute(id_, "second")
+    assert operations.get(id_).state == "completed"
+    assert world.machines[id_] == "running"
+
+
 def test_an_agent_that_never_gets_healthy_is_told_with_its_last_lines(
     world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
