@@ -50,10 +50,12 @@ apt_get() {
 }
 
 install_packages() {
-  local wanted="" name
+  local wanted="" name installed
+  # shellcheck disable=SC2016,SC2086
+  installed=" $(dpkg-query -W -f '${Package} ${Status}\n' $PACKAGES "$@" 2>/dev/null \
+    | awk '/ ok installed$/ { print $1 }' | tr '\n' ' ')"
   for name in $PACKAGES "$@"; do
-    dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q 'ok installed' \
-      || wanted="$wanted $name"
+    [[ $installed == *" $name "* ]] || wanted="$wanted $name"
   done
   [ -n "$wanted" ] || return 0
   echo "Installing:$wanted"

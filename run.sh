@@ -8,5 +8,4 @@ install_packages
 install_node
 form=$PREFIX/bin/form
 [ "$PREFIX" != /opt/formation ] || ln -sfn "$form" /usr/local/bin/form
-"$form" pack base
-exec "$form" serve
+exec "$form" serve --base

@@ -31,8 +31,9 @@ def main() -> None:
 
 
 @main.command()
+@click.option("--base", "with_base", is_flag=True, help="Make the guest base first.")
 @plain_errors
-def serve() -> None:
+def serve(with_base: bool) -> None:
     """Run the node's processes and engines in the foreground."""
     from appliance import identity, older
     from appliance.admin import phrase, setup
@@ -46,6 +47,8 @@ def serve() -> None:
     config = settings()
     must_be_root()
     must_be_free(config)
+    if with_base:
+        make_base("trixie", config.base_dir)
     prepare(config)
     if said := phrase.adopt(config, os.environ):
         click.echo(said, err=True)
@@ -301,14 +304,21 @@ def register(formfile: Any, build_id: str, image: str) -> None:
 @plain_errors
 def pack_base(suite: str) -> None:
     """Make the guest base image, once."""
-    import os
-
     from appliance.config import settings
 
+    make_base(suite, settings().base_dir)
+
+
+def make_base(suite: str, folder: Path) -> None:
+    """Make a guest base in `folder` unless it is there; a failure ends the command."""
+    import subprocess
+
     names = {"trixie": "debian-13", "bookworm": "debian-12"}
-    out = settings().base_dir / names.get(suite, suite)
+    out = folder / names.get(suite, suite)
     command = [sys.executable, "-m", "image.guest.build", "--suite", suite]
-    os.execv(command[0], [*command, "--out", str(out)])  # noqa: S606
+    done = subprocess.run([*command, "--out", str(out)], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
 @pack.command("images")

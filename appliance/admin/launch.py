@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from appliance import identity, sockets
+from appliance import sockets
 from appliance.admin.programs import Program, programs
 from appliance.config import Settings, settings
 from appliance.problems import Problem
@@ -36,9 +36,12 @@ def setpriv(program: Program) -> tuple[str, ...]:
 
 def hand_over_phrase(config: Settings) -> None:
     """The pass phrase in memory that only this program holds: its file is root's."""
-    phrase = identity.passphrase(config)
-    if phrase is None:
+    file = config.node.passphrase_file
+    if file is None:
         return
+    from appliance.identity import read_passphrase  # slow to import, and rarely needed
+
+    phrase = read_passphrase(file)
     descriptor = os.memfd_create("passphrase", 0)
     os.write(descriptor, phrase)
     place = f"/proc/self/fd/{descriptor}"

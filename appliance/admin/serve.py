@@ -13,6 +13,7 @@ from pathlib import Path
 from appliance import reloading, wishes
 from appliance.admin.caddy import caddyfile, ensure_certificate
 from appliance.admin.programs import Program, programs
+from appliance.admin.serving import begin_at_once
 from appliance.admin.users import ensure_users, must_be_readable
 from appliance.config import Settings
 from appliance.layout import assign, prepare
@@ -87,4 +88,5 @@ def serve(settings: Settings) -> None:
     file = settings.run_dir / "supervisord.conf"
     file.write_text(supervisor_conf(settings, programs(settings)))
     sys.stdout.flush()
+    begin_at_once(settings)
     os.execv(supervisord, [supervisord, "-n", "-c", str(file)])  # noqa: S606

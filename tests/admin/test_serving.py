@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -53,6 +56,32 @@ def test_a_second_node_in_the_same_folders_is_refused(settings: Settings) -> Non
         server.listen()
         with pytest.raises(Problem, match="runs already"):
             serving.must_be_free(settings)
+
+
+def test_supervisord_is_knocked_at_as_soon_as_it_listens(settings: Settings) -> None:
+    """By a process that outlives the one that becomes supervisord."""
+    script = (
+        "import socket\n"
+        "from appliance.admin.serving import begin_at_once\n"
+        "from appliance.config import load\n"
+        "config = load()\n"
+        "begin_at_once(config)\n"
+        "server = socket.socket(socket.AF_UNIX)\n"
+        "server.settimeout(20)\n"
+        "server.bind(str(config.run_dir / 'supervisor.sock'))\n"
+        "server.listen()\n"
+        "server.accept()\n"
+        "print('knocked')\n"
+    )
+    places = {"FORMATION_RUN_DIR": str(settings.run_dir)}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **places},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "knocked\n"
 
 
 def test_a_node_that_starts_is_waited_for(settings: Settings) -> None:
