@@ -52,8 +52,8 @@ apt_get() {
 install_packages() {
   local wanted="" name installed
   # shellcheck disable=SC2016,SC2086
-  installed=" $(dpkg-query -W -f '${Package} ${Status}\n' $PACKAGES "$@" 2>/dev/null \
-    | awk '/ ok installed$/ { print $1 }' | tr '\n' ' ')"
+  installed=" $({ dpkg-query -W -f '${Package} ${Status}\n' $PACKAGES "$@" \
+    2>/dev/null || true; } | awk '/ ok installed$/ { print $1 }' | tr '\n' ' ')"
   for name in $PACKAGES "$@"; do
     [[ $installed == *" $name "* ]] || wanted="$wanted $name"
   done
