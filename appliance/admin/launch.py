@@ -1,18 +1,35 @@
 """Starts one of the node's programs: its sockets, its user, its rights.
 
-`python -m appliance.admin.launch NAME`, as root. What it prepares is passed on as
-systemd does it (sd_listen_fds(3)); then it becomes the program, by setpriv(1).
+`python -m appliance.admin.launch FILE NAME`, as root; FILE holds the orders that `form
+serve` wrote, so that the settings are not read once more for each program. What it
+prepares is passed on as systemd does it (sd_listen_fds(3)); then it becomes the
+program, by setpriv(1). All programs start at once: nothing slow is imported here.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 from appliance import sockets
-from appliance.admin.programs import Program, programs
-from appliance.config import Settings, settings
 from appliance.problems import Problem
+
+if TYPE_CHECKING:
+    from appliance.admin.programs import Program
+    from appliance.config import Settings
+
+
+class Order(TypedDict):
+    """`sockets` are (path, group that may connect); `phrase` is the pass phrase's file,
+    for a program that opens keys where one is set."""
+
+    command: list[str]
+    home: str
+    sockets: list[list[str]]
+    phrase: str | None
 
 
 def setpriv(program: Program) -> tuple[str, ...]:
@@ -34,40 +51,44 @@ def setpriv(program: Program) -> tuple[str, ...]:
     )
 
 
-def hand_over_phrase(config: Settings) -> None:
-    """The pass phrase in memory that only this program holds: its file is root's."""
-    file = config.node.passphrase_file
-    if file is None:
-        return
-    from appliance.identity import read_passphrase  # slow to import, and rarely needed
+def order(config: Settings, program: Program) -> Order:
+    """What `launch` must know of a program."""
+    run, phrase = config.run_dir, config.node.passphrase_file
+    return Order(
+        command=list(setpriv(program)),
+        home=str(config.data_dir / "caddy" if program.name == "caddy" else run),
+        sockets=[[str(run / file), group] for file, group in program.sockets],
+        phrase=str(phrase) if phrase and program.phrase else None,
+    )
 
-    phrase = read_passphrase(file)
+
+def hand_over_phrase(file: Path) -> None:
+    """The pass phrase in memory that only this program holds: its file is root's."""
+    from appliance.identity import read_passphrase  # slow, and rarely needed
+
     descriptor = os.memfd_create("passphrase", 0)
-    os.write(descriptor, phrase)
+    os.write(descriptor, read_passphrase(file))
     place = f"/proc/self/fd/{descriptor}"
     os.environ["FORMATION_NODE__PASSPHRASE_FILE"] = place
 
 
-def launch(config: Settings, name: str) -> None:
+def launch(order: Order, name: str) -> None:
     """Become the program `name`; does not return."""
-    program = next((p for p in programs(config) if p.name == name), None)
-    if program is None:
-        raise Problem("program-unknown", f"There is no program {name!r}.")
-    run = config.run_dir
-    if program.sockets:
-        made = [sockets.listen(run / file, group) for file, group in program.sockets]
+    if order["sockets"]:
+        made = [sockets.listen(Path(path), group) for path, group in order["sockets"]]
         sockets.pass_on(made)
-    if program.phrase:
-        hand_over_phrase(config)
+    if order["phrase"]:
+        hand_over_phrase(Path(order["phrase"]))
     os.environ["FORMATION_PROCESS"] = name
-    command = setpriv(program)
-    os.environ["HOME"] = str(config.data_dir / "caddy" if name == "caddy" else run)
+    os.environ["HOME"] = order["home"]
+    command = order["command"]
     os.execvp(command[0], command)  # noqa: S606
 
 
 def main() -> None:
+    file, name = sys.argv[1:]
     try:
-        launch(settings(), sys.argv[1])
+        launch(json.loads(Path(file).read_text())[name], name)
     except Problem as problem:
         sys.exit(f"{problem.title}: {problem.detail}")
 

@@ -12,18 +12,22 @@ from pathlib import Path
 
 from appliance import reloading, wishes
 from appliance.admin.caddy import caddyfile, ensure_certificate
+from appliance.admin.launch import order
 from appliance.admin.programs import Program, programs
 from appliance.admin.serving import begin_at_once
 from appliance.admin.users import ensure_users, must_be_readable
 from appliance.config import Settings
 from appliance.layout import assign, prepare
 from appliance.problems import Problem
+from appliance.service import write_json
+
+ORDERS = "programs.json"
 
 
 def supervisor_conf(settings: Settings, items: tuple[Program, ...]) -> str:
     """The configuration file of supervisord(8)."""
     run, log = settings.run_dir, settings.log_dir
-    launch = f"{sys.executable} -m appliance.admin.launch"
+    launch = f"{sys.executable} -m appliance.admin.launch {run / ORDERS}"
     parts = [
         "[supervisord]",
         "nodaemon=true",
@@ -85,8 +89,11 @@ def serve(settings: Settings) -> None:
     (settings.run_dir / "Caddyfile").write_text(caddyfile(settings))
     started = reloading.started(settings)
     reloading.write(settings, reloading.NODE, reloading.Report(started))
+    items = programs(settings)
+    orders = {item.name: order(settings, item) for item in items}
+    write_json(settings.run_dir / ORDERS, orders, 0o600)
     file = settings.run_dir / "supervisord.conf"
-    file.write_text(supervisor_conf(settings, programs(settings)))
+    file.write_text(supervisor_conf(settings, items))
     sys.stdout.flush()
     begin_at_once(settings)
     os.execv(supervisord, [supervisord, "-n", "-c", str(file)])  # noqa: S606

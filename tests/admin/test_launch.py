@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.admin.launch import setpriv
+from appliance.admin.launch import order, setpriv
 from appliance.admin.programs import LOW_PORTS, Program, programs
 from appliance.config import Settings
 
@@ -47,6 +47,25 @@ def test_only_formation_jobs_and_libvirtd_are_root(settings: Settings) -> None:
     assert roots <= {"jobs", "libvirtd"}
 
 
+def test_sockets_are_made_in_the_run_folder_each_for_its_group(
+    settings: Settings,
+) -> None:
+    run = str(settings.run_dir)
+    made = {p.name: order(settings, p)["sockets"] for p in programs(settings)}
+    assert made["gateway"] == [[f"{run}/gateway.sock", "caddy"]]
+    assert made["dns"] == []
+
+
+def test_only_formation_state_is_told_where_the_pass_phrase_is(
+    settings: Settings,
+) -> None:
+    node = settings.node.model_copy(update={"passphrase_file": Path("/phrase")})
+    config = settings.model_copy(update={"node": node})
+    told = {p.name: order(config, p)["phrase"] for p in programs(config)}
+    assert told.pop("state") == "/phrase"
+    assert not any(told.values())
+
+
 def test_the_pass_phrase_reaches_formation_state_and_nobody_else(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,8 +75,8 @@ def test_the_pass_phrase_reaches_formation_state_and_nobody_else(
     become = (
         "import os\n"
         "from appliance.admin.launch import hand_over_phrase\n"
-        "from appliance.config import load\n"
-        "hand_over_phrase(load())\n"
+        "from pathlib import Path\n"
+        "hand_over_phrase(Path(os.environ['FORMATION_NODE__PASSPHRASE_FILE']))\n"
         "user = ['setpriv', '--reuid=daemon', '--regid=daemon', '--clear-groups']\n"
         "file = os.environ['FORMATION_NODE__PASSPHRASE_FILE']\n"
         "os.execvp(user[0], [*user, 'sh', '-c', 'env; cat ' + file])\n"
