@@ -22,6 +22,7 @@ from appliance.problems import EngineGone, NotFound, Problem
 TIMEOUT_S = 10.0
 SHUTTING_DOWN = 6  # supervisor.xmlrpc.Faults.SHUTDOWN_STATE
 SYSTEMD = Path("/run/systemd/system")
+ENDING = "node-ending"
 STATES = {
     "RUNNING": "running",
     "STARTING": "starting",
@@ -107,6 +108,10 @@ class Supervisord:
         try:
             with xmlrpc.client.ServerProxy("http://localhost", transport) as server:
                 return getattr(server.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != SHUTTING_DOWN:
+                raise
+            raise EngineGone(ENDING, "The node is being stopped.") from None
         except (OSError, http.client.HTTPException) as error:
             raise EngineGone(
                 "supervisor-gone",
@@ -150,8 +155,10 @@ class Supervisord:
     def is_ending(self) -> bool:
         try:
             return int(self._call("getState")["statecode"]) < 0
-        except xmlrpc.client.Fault as fault:
-            return fault.faultCode == SHUTTING_DOWN
+        except EngineGone as gone:
+            if gone.name != ENDING:
+                raise
+            return True
 
 
 class Systemd:

@@ -102,6 +102,8 @@ def test_it_says_when_the_whole_node_ends(
     pid = int((settings.run_dir / "pid").read_text())
     subprocess.run(["kill", str(pid)], check=True)
     until(keeper.is_ending)  # while a program still takes its time to end
+    with pytest.raises(EngineGone):
+        keeper.kept()
 
 
 def test_without_it_a_sentence_says_so(tmp_path: Path) -> None:
