@@ -18,7 +18,7 @@ from appliance import identity, reloading, state
 from appliance.admin import accounts, tokens
 from appliance.admin.programs import programs
 from appliance.config import Settings, config_file
-from appliance.service import choose, read_status, services
+from appliance.service import choose, read_status, services, status_file
 from appliance.state.server import StateServer
 from tests.market.agents import Agent
 
@@ -45,7 +45,8 @@ def gateway(settings: Settings, records: StateServer) -> Iterator[httpx.Client]:
     note.write_text(json.dumps(running))
     command = next(p.command for p in programs(settings) if p.name == "gateway")
     socket = str(settings.run_dir / "gateway.sock")
-    (settings.run_dir / "gateway" / "marketplace.json").unlink()
+    marketplace = services()["marketplace"]
+    status_file(settings, marketplace).unlink(missing_ok=True)  # it is to say so itself
     process = subprocess.Popen(
         [*command, f"--bind=unix:{socket}"],
         cwd=ROOT,
