@@ -134,6 +134,11 @@ NODE: tuple[str, ...] = (
         ended real);
     create index alert_delivery_state on alert_delivery (state, next);
     """,
+    """
+    update task set owner = (
+        select account from credential where credential.name = task.owner)
+        where owner in (select name from credential);
+    """,
 )
 
 METRICS: tuple[str, ...] = (

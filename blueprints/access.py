@@ -93,15 +93,15 @@ def may_change(owner: str | None) -> bool:
 
 def must_see(owner: str | None) -> None:
     if not may_see(owner):
-        raise _not_yours(owner)
+        raise not_yours(owner)
 
 
 def must_change(owner: str | None) -> None:
     if not may_change(owner):
-        raise _not_yours(owner)
+        raise not_yours(owner)
 
 
-def _not_yours(owner: str | None) -> Problem:
+def not_yours(owner: str | None) -> Problem:
     whose = f"This is {owner}'s" if owner else "This is not yours"
     return Problem("not-allowed", f"{whose}; ask its owner or an operator.", status=403)
 

@@ -21,7 +21,7 @@ from flask import (
 
 from appliance import clock, dns, operations, state
 from appliance.config import settings
-from appliance.market import idempotency, secrets, tasks, versions, withdraw
+from appliance.market import idempotency, owners, secrets, tasks, versions, withdraw
 from appliance.market.catalogue import find_agent
 from appliance.market.engine import current
 from appliance.market.example import example
@@ -170,7 +170,7 @@ def show(id_: str, query: WaitQuery) -> Any:
     task = seen(id_)
     wait = min(int(query.wait), HOLD_S)
     if wait and task.state not in tasks.ENDED:
-        leave = current().seat(f"{task.owner}/{task.agent}")
+        leave = current().seat(tasks.agent_of(task))
         try:
             task = current().wait(task, wait)
         finally:
@@ -189,7 +189,7 @@ def events(id_: str) -> Any:
     task = seen(id_)
     last = request.headers.get("Last-Event-ID", "0")
     after = int(last) if re.fullmatch(r"\d{1,15}", last) else 0
-    return stream(id_, after, current().seat(f"{task.owner}/{task.agent}"))
+    return stream(id_, after, current().seat(tasks.agent_of(task)))
 
 
 def stream(id_: str, after: int, leave: Callable[[], None]) -> Response:
@@ -291,8 +291,7 @@ def register_version(owner: str, name: str, version: str) -> Any:
     """Register a version of an agent from the manifest of its pack."""
     must_change(owner)
     withdraw.must_not_be_leaving(f"{owner}/{name}")
-    found = state.select("account", name=owner)
-    owner_id = found[0].id if found else g.account.id
+    owner_id = owners.account_of(owner) or g.account.id
     made, is_new = versions.register(owner_id, owner, name, version, body())
     answer = jsonify(made)
     answer.status_code = 201 if is_new else 200
@@ -359,7 +358,7 @@ def task_part(task: str) -> Any:
 def cancel_page(task: str) -> Any:
     found = changed(task)
     current().cancel(found)
-    return redirect(f"/market/{found.owner}/{found.agent}?task={task}#task", 303)
+    return redirect(f"/market/{tasks.agent_of(found)}?task={task}#task", 303)
 
 
 def task_view(id_: str) -> dict[str, Any]:
@@ -377,7 +376,6 @@ def task_view(id_: str) -> dict[str, Any]:
             "".join(t if isinstance(t, str) else f"{t}\n" for t in texts)
         ),
         "is_live": row.state not in tasks.ENDED,
-        "owner": row.owner,
     }
 
 

@@ -11,7 +11,7 @@ from appliance import state
 from appliance.admin import accounts
 from appliance.market import tasks
 from appliance.problems import Invalid, NotFound
-from blueprints.access import may, may_change, may_see, must_change, requires
+from blueprints.access import may, not_yours, requires
 
 blueprint = Blueprint("tasks", __name__)
 
@@ -19,20 +19,21 @@ blueprint = Blueprint("tasks", __name__)
 def seen(id_: str) -> tasks.Task:
     """The task, if the caller may see it; else it does not exist."""
     task = tasks.get(id_)
-    if task.caller == g.account.id or may_see(task.owner):
+    if g.account.id in (task.caller, task.owner) or may(g.account, "auditor"):
         return task
     return tasks.get(id_, g.account.id)
 
 
 def may_end(task: tasks.Task) -> bool:
-    return task.caller == g.account.id or may_change(task.owner)
+    own = task.owner == g.account.id and may(g.account, "developer")
+    return task.caller == g.account.id or own or may(g.account, "operator")
 
 
 def changed(id_: str) -> tasks.Task:
     """The task, if the caller may end it."""
     task = seen(id_)
     if not may_end(task):
-        must_change(task.owner)
+        raise not_yours(tasks.agent_of(task).partition("/")[0])
     return task
 
 
@@ -46,7 +47,7 @@ def whose(name: str, everything: str) -> Any:
         return own
     sees = None
     if not may(g.account, "auditor"):
-        sees = own | tasks.on_agents_of(g.account.name)
+        sees = own | tasks.on_agents_of(g.account.id)
     if not name:
         return sees
     theirs = tasks.of_caller(id_of(name))

@@ -55,7 +55,7 @@ class Attempts:
         """Output and reported usage; raises the Problem that the task ends with."""
         if self.task.state == "working":
             self._take_up()
-        agent, why = f"{self.task.owner}/{self.task.agent}", ""
+        agent, why = tasks.agent_of(self.task), ""
         while True:
             lost = [e["instance"] for e in self.made if e.get("outcome") == "lost"]
             try:

@@ -24,7 +24,7 @@ from appliance import (
     vmm,
 )
 from appliance.config import settings
-from appliance.market import orders, turns, versions
+from appliance.market import orders, owners, turns, versions
 from appliance.market.names import next_version
 from appliance.operations import Kind, Run, Step
 from appliance.problems import Conflict, NotFound, Problem
@@ -165,7 +165,8 @@ def register(run: Run) -> None:
             new_version=state.find("version", f"{agent}@{version}") is None,
         )
     manifest = {**links, "formfile": pack.as_document(formfile)}
-    versions.register(run.account, owner, formfile.name, version, manifest, run.id)
+    owner_id = owners.account_of(owner) or run.account
+    versions.register(owner_id, owner, formfile.name, version, manifest, run.id)
     deployment = {
         "account": run.account,
         "agent": agent,

@@ -106,7 +106,7 @@ class Engine:
         if not healthy:
             raise unavailable(agent.id)
         check_input(self.cards.of(healthy[0]), wish["input"])
-        owner, name = agent.body["owner_name"], agent.body["name"]
+        owner, name = agent.body["owner"], agent.body["name"]
         version = healthy[0].body["version"]
         return partial(tasks.create, owner, name, version, caller, wish)
 

@@ -10,6 +10,7 @@ from peewee import AutoField, FloatField, TextField
 
 from appliance import clock, database
 from appliance.database import NodeModel
+from appliance.market import owners
 from appliance.problems import Invalid, NotFound, Problem
 
 ENDED = ("completed", "failed", "canceled", "rejected")
@@ -28,6 +29,8 @@ PAGE = 50
 
 
 class Task(NodeModel):
+    """`owner` and `caller` are ids of accounts."""
+
     id = TextField(primary_key=True)
     owner = TextField()
     agent = TextField()
@@ -93,7 +96,7 @@ def digest(value: Any) -> str:
 
 
 def create(owner: str, agent: str, version: str, caller: str, wish: Any) -> Task:
-    """Store a submitted task."""
+    """Store a submitted task for an agent of the account `owner`; both are ids."""
     now = clock.now()
     return Task.create(
         id=clock.new_id(),
@@ -117,9 +120,14 @@ def of_caller(account: str) -> Any:
     return Task.caller == account
 
 
-def on_agents_of(owner: str) -> Any:
-    """The condition that a task is for an agent of the account of this name."""
-    return Task.owner == owner
+def on_agents_of(account: str) -> Any:
+    """The condition that a task is for an agent of this account's id."""
+    return Task.owner == account
+
+
+def agent_of(task: Task) -> str:
+    """The full name of the task's agent, as it is called today."""
+    return owners.agent_of(task.owner, task.agent)
 
 
 def selection(whose: Any, agent: str = "", state: str = "", after: str = "") -> Any:
@@ -133,7 +141,8 @@ def selection(whose: Any, agent: str = "", state: str = "", after: str = "") -> 
     if agent:
         owner, _, name = agent.rpartition("/")
         query = query.where(Task.agent == name)
-        query = query.where(Task.owner == owner) if owner else query
+        if owner:
+            query = query.where(Task.owner == (owners.account_of(owner) or owner))
     if state:
         query = query.where(Task.state == state_named(state))
     if after:
@@ -265,9 +274,10 @@ def queue_position(task: Task) -> int | None:
 
 def as_document(task: Task) -> dict[str, Any]:
     """The task as the API shows it."""
+    owner, _, name = agent_of(task).rpartition("/")
     return {
         "id": task.id,
-        "agent": {"owner": task.owner, "name": task.agent, "version": task.version},
+        "agent": {"owner": owner, "name": name, "version": task.version},
         "state": task.state,
         "queue_position": queue_position(task),
         "input_digest": task.input_digest,

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from appliance import state
+from appliance.admin import accounts
+from appliance.admin.accounts import Credential
 from appliance.market import tasks
 
 from .conftest import Person
@@ -14,9 +16,12 @@ from .conftest import Person
 API = "/api/v1/market/tasks"
 
 
-def give(caller: Person, owner: str) -> str:
-    wish = {"input": {"text": "confidential"}, "timeout_s": 60, "metadata": {}}
-    task = tasks.create(owner, "echo", "0.1.0", caller.account.id, wish)
+WISH = {"input": {"text": "confidential"}, "timeout_s": 60, "metadata": {}}
+
+
+def give(caller: Person, owner: Person) -> str:
+    whose, who = owner.account.id, caller.account.id
+    task = tasks.create(whose, "echo", "0.1.0", who, WISH)
     tasks.end(task.id, "completed", output={"text": "answered"})
     return str(task.id)
 
@@ -29,7 +34,7 @@ def listed(who: Person, query: str = "") -> set[str]:
 @pytest.fixture
 def task(bo: Person, cy: Person) -> str:
     """Of cy, on bo's agent."""
-    return give(cy, "bo")
+    return give(cy, bo)
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ def test_only_who_may_change_the_agent_ends_others_tasks(
     ada: Person, bo: Person, cy: Person, eve: Person, dan: Person
 ) -> None:
     wish = {"input": 1, "timeout_s": 60, "metadata": {}}
-    live = tasks.create("bo", "echo", "0.1.0", cy.account.id, wish).id
+    live = tasks.create(bo.account.id, "echo", "0.1.0", cy.account.id, wish).id
     for who, status, button in (
         (dan, 404, False),
         (eve, 403, False),
@@ -81,7 +86,7 @@ def test_only_who_may_change_the_agent_ends_others_tasks(
 def test_lists_are_ones_own_unless_more_is_asked_for(
     ada: Person, bo: Person, cy: Person, eve: Person, dan: Person
 ) -> None:
-    here, there, own = give(cy, "bo"), give(cy, "ada"), give(bo, "ada")
+    here, there, own = give(cy, bo), give(cy, ada), give(bo, ada)
     assert [listed(who) for who in (cy, bo, eve)] == [{here, there}, {own}, set()]
     for who in (ada, eve):
         assert listed(who, "?all=1") == {here, there, own}
@@ -112,8 +117,8 @@ def test_the_page_lists_and_filters(bo: Person, cy: Person, task: str) -> None:
     assert "There is none" in bo.browser.get("/market/tasks?all=1&agent=other").text
 
 
-def test_pages_go_on(cy: Person) -> None:
-    ids = [give(cy, "bo") for _ in range(tasks.PAGE + 1)]
+def test_pages_go_on(bo: Person, cy: Person) -> None:
+    ids = [give(cy, bo) for _ in range(tasks.PAGE + 1)]
     first = cy.browser.get("/market/tasks?agent=bo/echo").text
     assert f"/market/tasks/{ids[0]}" not in first
     assert f"after={ids[1]}" in first
@@ -128,6 +133,48 @@ def test_the_task_of_an_account_that_is_gone_has_its_id(
     state.remove("account", cy.account.id)
     found = eve.browser.get(f"{API}/{task}").get_json()
     assert found["caller"] == cy.account.id
+
+
+def test_rights_and_names_follow_an_account_that_is_called_otherwise(
+    bo: Person, cy: Person, task: str, person: Callable[..., Person]
+) -> None:
+    fay = person("fay", "developer", "auditor")
+    body = {"owner": bo.account.id, "owner_name": "bo", "name": "echo", "latest": ""}
+    state.put("agent", "bo/echo", body)
+    rename(bo, "bob")
+    state.remove("agent", "bo/echo")
+    state.put("agent", "bob/echo", {**body, "owner_name": "bob"})
+    assert listed(bo, "?all=1&agent=bob/echo") == {task}
+    found = bo.browser.get(f"{API}/{task}").get_json()
+    assert found["agent"] == {"owner": "bob", "name": "echo", "version": "0.1.0"}
+    assert "bob/echo" in cy.browser.get("/market/tasks").text
+    live = tasks.create(bo.account.id, "echo", "1.0.0", cy.account.id, WISH).id
+    answer = fay.browser.post(
+        f"{API}/{live}/cancel", headers={"X-CSRF-Token": fay.csrf}
+    )
+    assert "bob's" in answer.get_json()["detail"]
+    answer = bo.browser.post(f"/market/tasks/{live}/cancel", data={"csrf": bo.csrf})
+    assert answer.headers["Location"].startswith("/market/bob/echo?")
+
+
+def rename(who: Person, name: str) -> None:
+    row = accounts.credential(who.account.name)
+    Credential.update(name=name).where(Credential.account == row.account).execute()
+    state.put("account", row.account, {"name": name, "roles": list(who.account.roles)})
+
+
+def test_who_is_given_a_name_again_sees_nothing_of_its_first_owners(
+    bo: Person, task: str, person: Callable[..., Person]
+) -> None:
+    accounts.delete("bo")
+    again = person("bo", "developer")
+    assert again.get(f"{API}/{task}") == 404
+    assert listed(again, "?all=1") == set()
+    live = tasks.create(bo.account.id, "echo", "1.0.0", "x", WISH).id
+    answer = again.browser.post(
+        f"{API}/{live}/cancel", headers={"X-CSRF-Token": again.csrf}
+    )
+    assert answer.status_code == 404
 
 
 def test_links_to_what_is_not_yours_are_counted(

@@ -404,6 +404,21 @@ def redeploy(version: str) -> operations.Operation:
     return operations.get(id_)
 
 
+def test_an_agent_stays_its_owners_whoever_deploys_it(
+    world: World, settings: Settings
+) -> None:
+    state.put("account", "01ada", {"name": "ada", "roles": ["developer"]})
+    world.deploy(version="0.1.0")
+    image = settings.images_dir / f"{'d' * 64}.qcow2"
+    image.parent.mkdir(parents=True, exist_ok=True)
+    image.touch()
+    assert redeploy("ada/echo@0.1.0").state == "completed"
+    world.deploy(version="0.2.0")
+    agent = state.find("agent", "ada/echo")
+    assert agent
+    assert agent.body["owner"] == "01ada"
+
+
 def test_an_older_version_comes_back_by_the_image_that_is_there(
     world: World, settings: Settings
 ) -> None:
