@@ -29,6 +29,7 @@ ROOMS = (
     "pack",
     "vmm",
     "market",
+    "agents",
     "catalogue",
     "tasks",
     "dns",

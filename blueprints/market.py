@@ -1,4 +1,4 @@
-"""The task API and the catalogue; see docs/tasks.md."""
+"""The API of tasks and of the catalogue; see docs/tasks.md."""
 
 from __future__ import annotations
 
@@ -8,28 +8,18 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from flask import (
-    Blueprint,
-    Response,
-    g,
-    jsonify,
-    make_response,
-    redirect,
-    render_template,
-    request,
-)
+from flask import Blueprint, Response, g, jsonify, request
 
-from appliance import clock, dns, operations, state
+from appliance import clock, operations, state
 from appliance.config import settings
-from appliance.market import idempotency, owners, secrets, tasks, versions, withdraw
+from appliance.market import idempotency, orders, owners, tasks, versions, withdraw
+from appliance.market.answers import no_number
 from appliance.market.catalogue import find_agent
 from appliance.market.engine import current
-from appliance.market.example import example
-from appliance.plain import harmless, pretty
-from appliance.problems import NotFound, Problem
+from appliance.problems import Problem
 from blueprints.access import may_see, must_change, requires
 from blueprints.contract import LOCATION, answers, asks, takes
-from blueprints.lists import PAGED, Columns, ListQuery, PageQuery, listed, paged
+from blueprints.lists import PAGED, Columns, ListQuery, listed, paged
 from blueprints.shapes.market import (
     AgentDetail,
     Agents,
@@ -43,11 +33,11 @@ from blueprints.shapes.market import (
     WaitQuery,
 )
 from blueprints.shapes.operations import Operation
-from blueprints.tasks import changed, document, may_end, seen, whose
+from blueprints.tasks import changed, document, seen, whose
 
 blueprint = Blueprint("market", __name__)
 API = "/api/v1/market"
-RUN_S, SUBMIT_S, HOLD_S = 60, 900, 300
+HOLD_S = 300
 HEARTBEAT_S = 15.0
 STREAM = "text/event-stream"
 TASK_HEADERS = {"Idempotency-Key": "The same key and body give the first task again."}
@@ -68,11 +58,6 @@ def body() -> Any:
         raise Problem(
             "input-invalid", 'The body is not JSON; send {"input": …}.', status=422
         ) from None
-
-
-def no_number(text: str) -> Any:
-    """NaN and the infinities are not JSON (RFC 8259)."""
-    raise ValueError(text)
 
 
 def accept(agent: state.Record, timeout: int) -> tuple[tasks.Task, bool]:
@@ -122,7 +107,7 @@ def run_task(name: str, owner: str | None = None) -> Any:
     agent, hold = find_agent(name, owner), preferred_wait()
     leave = current().seat(agent.id)
     try:
-        task, is_new = accept(agent, RUN_S)
+        task, is_new = accept(agent, tasks.RUN_S)
         if is_new:
             current().submit(task)
         if STREAM in request.headers.get("Accept", ""):
@@ -154,7 +139,7 @@ def preferred_wait() -> int | None:
 @answers(Task, 202, problems=(404, 409, 413, 422, 429, 503), headers=LOCATION)
 def submit_task(name: str, owner: str | None = None) -> Any:
     """Give an agent a task and do not wait for its answer."""
-    task, is_new = accept(find_agent(name, owner), SUBMIT_S)
+    task, is_new = accept(find_agent(name, owner), tasks.SUBMIT_S)
     if is_new:
         current().submit(task)
     return accepted(task)
@@ -298,147 +283,14 @@ def register_version(owner: str, name: str, version: str) -> Any:
     return answer
 
 
-@blueprint.get("/market/")
-@requires("account")
-@asks(PageQuery)
-def page(query: PageQuery) -> Any:
-    """The catalogue, by name."""
-    found = listed(state.select("agent"), query, columns())
-    running = {r.body["agent"]: r for r in state.select("instance")}
-    known = state.count("agent")
-    return render_template(
-        "market/index.html", page=found, known=known, running=running
-    )
-
-
-@blueprint.get("/market/<owner>/<name>")
-@requires("account")
-def agent_page(owner: str, name: str) -> Any:
-    return render_agent(owner, name)
-
-
-@blueprint.post("/market/<owner>/<name>/try")
-@requires("developer", "tasks", audited=False)
-def try_it(owner: str, name: str) -> Any:
-    """Submit what was typed; the page then shows the task until it ends."""
-    text = request.form.get("input", "")
-    try:
-        wish = {"input": json.loads(text, parse_constant=no_number)}
-        task = current().accept(find_agent(name, owner), g.account.id, wish, RUN_S)
-    except (ValueError, RecursionError):
-        said = 'This is not JSON. Texts stand in double quotes: {"text": "hi"}'
-        return render_agent(owner, name, text=text, wrong=said), 422
-    except Problem as problem:
-        return render_agent(
-            owner, name, text=text, wrong=problem.detail
-        ), problem.status
-    current().submit(task)
-    return redirect(f"/market/{owner}/{name}?task={task.id}#task", 303)
-
-
-@blueprint.get("/market/tasks/<task>")
-@requires("account", "tasks")
-def task_page(task: str) -> Any:
-    return render_template("market/task_page.html", **task_view(task))
-
-
-@blueprint.get("/market/tasks/<task>/part")
-@requires("account", "tasks")
-def task_part(task: str) -> Any:
-    """The task again; at its end the page's other parts are told (HX-Trigger)."""
-    view = task_view(task)
-    answer = make_response(render_template("market/task.html", **view))
-    if not view["is_live"]:
-        answer.headers["HX-Trigger"] = "task-ended"
-    return answer
-
-
-@blueprint.post("/market/tasks/<task>/cancel")
-@requires("developer", "tasks", audited=False)
-def cancel_page(task: str) -> Any:
-    found = changed(task)
-    current().cancel(found)
-    return redirect(f"/market/{tasks.agent_of(found)}?task={task}#task", 303)
-
-
-def task_view(id_: str) -> dict[str, Any]:
-    """A task that the caller may see, and what the agent said so far."""
-    row = seen(id_)
-    said = [json.loads(text) for _, kind, text in tasks.events(id_) if kind == "delta"]
-    texts = [d["text"] if isinstance(d, dict) and "text" in d else d for d in said]
-    request_ = json.loads(row.request)
-    return {
-        "task": document(row),
-        "may_cancel": may_end(row),
-        "created": row.created,
-        "input": pretty(request_["input"]),
-        "streamed": harmless(
-            "".join(t if isinstance(t, str) else f"{t}\n" for t in texts)
-        ),
-        "is_live": row.state not in tasks.ENDED,
-    }
-
-
-def render_agent(
-    owner: str,
-    name: str,
-    text: str = "",
-    wrong: str = "",
-    secret_errors: dict[str, str] | None = None,
-) -> Any:
-    found = find_agent(name, owner)
-    mine = tasks.selection(tasks.of_caller(g.account.id), f"{owner}/{name}").limit(10)
-    lately = list(mine)
-    card = current().card(found.id)
-    shown = request.args.get("task", "")
-    members = card.members if card else {}
-    typed = pretty(json.loads(lately[0].request)["input"]) if lately else ""
-    return render_template(
-        "market/agent.html",
-        agent=found,
-        versions=state.select("version", agent=found.id)[::-1],
-        instances=state.select("instance", agent=found.id),
-        text=text or typed or pretty(example(members.get("input"))),
-        wrong=wrong,
-        card=card,
-        schema=pretty(members["input"]) if "input" in members else "",
-        lately=[(row, tasks.as_document(row)) for row in lately],
-        **(task_view(shown) if shown else {"task": None}),
-        zone=dns.apex(settings()),
-        secrets=secrets.listing(owner, name) if may_see(owner) else [],
-        secrets_wait=secrets.waiting(owner, name),
-        secret_errors=secret_errors or {},
-    )
-
-
-@blueprint.post("/market/<owner>/<name>/deploy")
-@requires("developer")
-def deploy_page(owner: str, name: str) -> Any:
-    made = deploy_version(owner, name, request.form.get("version", ""))
-    return redirect(f"/operations/{made}", 303)
-
-
 @blueprint.post(f"{API}/agents/<owner>/<name>/versions/<version>/deploy")
 @requires("developer")
 @answers(Operation, 202, problems=(409,), headers=LOCATION)
 def deploy_registered(owner: str, name: str, version: str) -> Any:
     """Run a registered version, an older one too, by the image that is there."""
-    made = deploy_version(owner, name, version)
+    must_change(owner)
+    made = orders.again(owner, name, version, g.account.id)
     answer = jsonify(operations.as_document(operations.get(made)))
     answer.status_code = 202
     answer.headers["Location"] = f"/api/v1/operations/{made}"
     return answer
-
-
-def deploy_version(owner: str, name: str, version: str) -> str:
-    must_change(owner)
-    wanted = f"{owner}/{name}@{version}"
-    if state.find("version", wanted) is None:
-        raise NotFound("version-unknown", f"There is no version {wanted}.")
-    return operations.submit(
-        "deploy",
-        title=f"Deploying {owner}/{name} {version}",
-        subject=g.account.name,
-        params={"version": wanted, "owner_name": owner},
-        account=g.account.id,
-    )

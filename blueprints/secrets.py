@@ -11,6 +11,7 @@ from appliance.market import secrets
 from appliance.market.catalogue import find_agent
 from appliance.problems import Invalid, NotFound
 from blueprints.access import must_change, must_see, requires
+from blueprints.agents import render_agent
 from blueprints.contract import answers, takes
 from blueprints.shapes.market import Secrets
 
@@ -108,8 +109,6 @@ def put_page(owner: str, name: str) -> Any:
             raise Invalid("The value is empty.", value="Enter the value.")
         secrets.put(owner, name, form.get("name", "").strip(), form["value"])
     except Invalid as problem:
-        from blueprints.market import render_agent
-
         errors = problem.members["errors"] | {"": problem.detail}
         return render_agent(owner, name, secret_errors=errors), 422
     return redirect(f"/market/{owner}/{name}#secrets", 303)

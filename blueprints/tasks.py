@@ -3,13 +3,16 @@ them as operator or auditor. Nobody else reads what went in and came out."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from flask import Blueprint, g, render_template, request
+from flask import Blueprint, g, make_response, redirect, render_template, request
 
 from appliance import state
 from appliance.admin import accounts
 from appliance.market import tasks
+from appliance.market.engine import current
+from appliance.plain import harmless, pretty
 from appliance.problems import Invalid, NotFound
 from blueprints.access import may, not_yours, requires
 
@@ -71,7 +74,7 @@ def document(task: tasks.Task) -> dict[str, Any]:
 
 @blueprint.get("/market/tasks")
 @requires("account", "tasks")
-def page() -> Any:
+def index() -> Any:
     names = ("agent", "state", "caller", "all")
     asked = {name: request.args.get(name, "") for name in names}
     found: list[tasks.Task] = []
@@ -95,3 +98,46 @@ def page() -> Any:
         next=following,
     )
     return (answer, 422) if wrong else answer
+
+
+@blueprint.get("/market/tasks/<task>")
+@requires("account", "tasks")
+def task_page(task: str) -> Any:
+    return render_template("market/task_page.html", **task_view(task))
+
+
+@blueprint.get("/market/tasks/<task>/part")
+@requires("account", "tasks")
+def task_part(task: str) -> Any:
+    """The task again; at its end the page's other parts are told (HX-Trigger)."""
+    view = task_view(task)
+    answer = make_response(render_template("market/task.html", **view))
+    if not view["is_live"]:
+        answer.headers["HX-Trigger"] = "task-ended"
+    return answer
+
+
+@blueprint.post("/market/tasks/<task>/cancel")
+@requires("developer", "tasks", audited=False)
+def cancel_page(task: str) -> Any:
+    found = changed(task)
+    current().cancel(found)
+    return redirect(f"/market/{tasks.agent_of(found)}?task={task}#task", 303)
+
+
+def task_view(id_: str) -> dict[str, Any]:
+    """A task that the caller may see, and what the agent said so far."""
+    row = seen(id_)
+    said = [json.loads(text) for _, kind, text in tasks.events(id_) if kind == "delta"]
+    texts = [d["text"] if isinstance(d, dict) and "text" in d else d for d in said]
+    request_ = json.loads(row.request)
+    return {
+        "task": document(row),
+        "may_cancel": may_end(row),
+        "created": row.created,
+        "input": pretty(request_["input"]),
+        "streamed": harmless(
+            "".join(t if isinstance(t, str) else f"{t}\n" for t in texts)
+        ),
+        "is_live": row.state not in tasks.ENDED,
+    }

@@ -16,14 +16,14 @@ TAKES_NO_TASKS = (404, 405, 501)
 def parsed(text: bytes | str) -> Any:
     """JSON that can be written again; raises agent-nonsense."""
     try:
-        value = json.loads(text, parse_constant=_no_number)
+        value = json.loads(text, parse_constant=no_number)
         json.dumps(value)
     except (ValueError, RecursionError):
         raise nonsense("it is not JSON") from None
     return value
 
 
-def _no_number(text: str) -> Any:
+def no_number(text: str) -> Any:
     """NaN and the infinities are not JSON (RFC 8259)."""
     raise ValueError(text)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from appliance import clock, operations, pack
+from appliance import clock, operations, pack, state
 from appliance.config import settings
-from appliance.problems import Invalid, Problem
+from appliance.problems import Invalid, NotFound, Problem
 
 NO_FORMFILE = (
     "There is no file named Formfile at the top of what was uploaded; "
@@ -90,3 +90,18 @@ def submit(order: Order, account: str, owner: str) -> str:
     except BaseException:
         order.drop()
         raise
+
+
+def again(owner: str, name: str, version: str, account: str) -> str:
+    """Queue the deployment of a registered version, by the image that is there;
+    returns the operation's id."""
+    wanted = f"{owner}/{name}@{version}"
+    if state.find("version", wanted) is None:
+        raise NotFound("version-unknown", f"There is no version {wanted}.")
+    return operations.submit(
+        "deploy",
+        title=f"Deploying {owner}/{name} {version}",
+        subject=owner,
+        params={"version": wanted, "owner_name": owner},
+        account=account,
+    )

@@ -22,6 +22,7 @@ OLDER = {  # what the older network called them
     "inprogress": "working",
     "cancelled": "canceled",
 }
+RUN_S, SUBMIT_S = 60, 900  # how long, where the caller does not say
 LONGEST_S = 3600
 STREAMED_KEPT_S = 86_400.0
 METADATA_BYTES = 16 * 1024
