@@ -12,6 +12,7 @@ from appliance.admin import (
     accounts,
     invitations,
     passwords,
+    removal,
     second_factor,
     sessions,
     tokens,
@@ -77,7 +78,7 @@ def render_one(name: str, **more: Any) -> Any:
         roles=accounts.ROLES,
         sessions=sessions.of(row.account),
         tokens=tokens.of(row.account),
-        left=accounts.left_behind(name),
+        left=removal.left_behind(name),
         second_factor=second_factor.is_on(row.account),
         **more,
     )
@@ -163,7 +164,7 @@ def revoke_page(name: str, id_: str) -> Any:
 @requires("operator")
 def delete_page(name: str) -> Any:
     try:
-        accounts.delete(name)
+        removal.delete(name)
     except Conflict as problem:
         return render_one(name, errors={"delete": problem.detail})
     return redirect("/admin/accounts", 303)
@@ -195,7 +196,7 @@ def set_password(token: str) -> Any:
 
 
 def document(row: accounts.Credential) -> dict[str, Any]:
-    return accounts.as_document(row) | {"owns": accounts.left_behind(row.name)}
+    return accounts.as_document(row) | {"owns": removal.left_behind(row.name)}
 
 
 @blueprint.get(API)
@@ -273,6 +274,6 @@ def revoke(name: str, id_: str) -> Any:
 def delete(name: str) -> Any:
     """Delete an account. Its agents and instances go on, and are for operators to
     change."""
-    left = accounts.left_behind(name)
-    accounts.delete(name)
+    left = removal.left_behind(name)
+    removal.delete(name)
     return jsonify(deleted=name, left_behind=left)

@@ -187,7 +187,7 @@ def change_roles(name: str, roles: Iterable[str]) -> None:
     row, wanted = credential(name), checked_roles(roles)
     with database.node.atomic("immediate"):
         if "operator" not in wanted:
-            _must_leave_an_operator(row)
+            must_leave_an_operator(row)
         Credential.update(roles=json.dumps(wanted)).where(
             Credential.account == row.account
         ).execute()
@@ -199,29 +199,15 @@ def disable(name: str, disabled: bool = True) -> None:
     row = credential(name)
     with database.node.atomic("immediate"):
         if disabled:
-            _must_leave_an_operator(row)
+            must_leave_an_operator(row)
             sessions.end_all(row.account)
         Credential.update(disabled=clock.now() if disabled else None).where(
             Credential.account == row.account
         ).execute()
 
 
-def delete(name: str) -> None:
-    """The account, its sessions and tokens go; its agents stay."""
-    from appliance.admin import tokens
-
-    row = credential(name)
-    with database.node.atomic("immediate"):
-        _must_leave_an_operator(row)
-        sessions.end_all(row.account)
-        tokens.revoke_all(row.account)
-        second_factor.turn_off(row.account)
-        throttle.forget(name)
-        Credential.delete().where(Credential.account == row.account).execute()
-        state.remove("account", row.account)
-
-
-def _must_leave_an_operator(row: Credential) -> None:
+def must_leave_an_operator(row: Credential) -> None:
+    """Raise Conflict where this account is the last operator."""
     others = Credential.select().where(
         (Credential.account != row.account) & Credential.disabled.is_null()
     )
@@ -230,13 +216,6 @@ def _must_leave_an_operator(row: Credential) -> None:
             "last-operator",
             f"{row.name} is the last operator of this node; make another one first.",
         )
-
-
-def left_behind(name: str) -> dict[str, int]:
-    """What goes on when the account is deleted: counts of agents and instances."""
-    return {
-        kind: len(state.select(kind, owner_name=name)) for kind in ("agent", "instance")
-    }
 
 
 def as_document(row: Credential) -> dict[str, Any]:

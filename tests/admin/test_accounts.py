@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance import audit, clock, state
-from appliance.admin import accounts, invitations, passwords, rights, sessions, tokens
+from appliance.admin import (
+    accounts,
+    invitations,
+    passwords,
+    removal,
+    rights,
+    sessions,
+    tokens,
+)
 from appliance.config import Settings
 from appliance.problems import Conflict, EngineGone, Invalid, NotFound, Problem
 from appliance.state.server import StateServer
@@ -55,8 +63,8 @@ def test_a_deleted_owners_name_is_kept_while_its_agents_go_on(
     bo: accounts.Account,
 ) -> None:
     state.put("agent", "bo/echo", {"owner_name": "bo", "name": "echo"})
-    assert accounts.left_behind("bo") == {"agent": 1, "instance": 0}
-    accounts.delete("bo")
+    assert removal.left_behind("bo") == {"agent": 1, "instance": 0}
+    removal.delete("bo")
     assert state.find("account", bo.id) is None
     assert state.find("agent", "bo/echo") is not None
     with pytest.raises(Conflict, match="go on"):
@@ -72,7 +80,7 @@ def test_without_form_state_nothing_changes(
     for change in (
         lambda: accounts.create("cy", "", ["developer"]),
         lambda: accounts.change_roles("bo", ["operator"]),
-        lambda: accounts.delete("bo"),
+        lambda: removal.delete("bo"),
     ):
         with pytest.raises(EngineGone):
             change()
@@ -90,7 +98,7 @@ def test_the_last_operator_stays_one(
     ada: accounts.Account, bo: accounts.Account
 ) -> None:
     for change in (
-        lambda: accounts.delete("ada"),
+        lambda: removal.delete("ada"),
         lambda: accounts.disable("ada"),
         lambda: accounts.change_roles("ada", ["developer"]),
     ):
@@ -99,9 +107,9 @@ def test_the_last_operator_stays_one(
     accounts.change_roles("bo", ["operator"])
     accounts.disable("bo")
     with pytest.raises(Conflict, match="last operator"):
-        accounts.delete("ada")
+        removal.delete("ada")
     accounts.disable("bo", disabled=False)
-    accounts.delete("ada")
+    removal.delete("ada")
     found = accounts.operator()
     assert found and found.name == "bo"
 
@@ -130,7 +138,7 @@ def test_a_deleted_account_leaves_neither_session_nor_token(
 ) -> None:
     session = sessions.begin(bo.id, ADDRESS, "")
     token, _ = tokens.create(bo, "ci", ["read"])
-    accounts.delete("bo")
+    removal.delete("bo")
     assert sessions.find(session) is None
     assert tokens.find(token) is None
     with pytest.raises(NotFound):
@@ -262,6 +270,6 @@ def test_rights_are_asked_anew(bo: accounts.Account) -> None:
     accounts.change_roles("bo", ["auditor"])
     with pytest.raises(Problem, match="no longer the role developer"):
         rights.authorise(bo.id, "developer", "bo")
-    accounts.delete("bo")
+    removal.delete("bo")
     with pytest.raises(Problem, match="gone or disabled"):
         rights.authorise(bo.id, "developer", "bo")

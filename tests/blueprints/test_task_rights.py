@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from appliance import state
-from appliance.admin import accounts
+from appliance.admin import accounts, removal
 from appliance.admin.accounts import Credential
 from appliance.market import tasks
 
@@ -166,7 +166,7 @@ def rename(who: Person, name: str) -> None:
 def test_who_is_given_a_name_again_sees_nothing_of_its_first_owners(
     bo: Person, task: str, person: Callable[..., Person]
 ) -> None:
-    accounts.delete("bo")
+    removal.delete("bo")
     again = person("bo", "developer")
     assert again.get(f"{API}/{task}") == 404
     assert listed(again, "?all=1") == set()
