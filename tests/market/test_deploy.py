@@ -14,7 +14,7 @@ import pytest
 
 from appliance import formnet, operations, pack, state, vmm
 from appliance.config import Settings
-from appliance.market import deploy, lifecycle, orders
+from appliance.market import deploy, handover, lifecycle, orders
 from appliance.problems import EngineGone, Problem
 from appliance.state.server import StateServer
 from appliance.vmm import pci
@@ -154,7 +154,7 @@ def test_a_failure_in_any_step_leaves_what_ran_before(
         raise Problem("no-luck", f"{step} broke after its work")
 
     # what ran before is released last of all: nothing can fail after that
-    monkeypatch.setattr(deploy, "_retire_others", lambda run: None)
+    monkeypatch.setattr(handover, "_retire_others", lambda run: None)
     broken = operations.Step(found.name, found.title, fail, found.undo)
     steps = tuple(broken if s.name == step else s for s in deploy.DEPLOY.steps)
     kinds = {"deploy": operations.Kind("deploy", steps)}
