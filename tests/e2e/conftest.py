@@ -110,15 +110,14 @@ class Node:
         lines = [p.info["cmdline"] or [] for p in psutil.process_iter(["cmdline"])]
         return [" ".join(line) for line in lines if str(self.folder) in " ".join(line)]
 
+    def supervise(self, *command: str) -> str:
+        socket_ = f"unix://{self.folder}/run/supervisor.sock"
+        ask = ["/usr/bin/supervisorctl", "-s", socket_, *command]
+        return subprocess.run(ask, capture_output=True, text=True).stdout
+
     def kill(self, program: str) -> None:
         """kill -9 one of the node's processes; supervisord starts it again."""
-        socket_ = f"unix://{self.folder}/run/supervisor.sock"
-        pid = subprocess.run(
-            ["/usr/bin/supervisorctl", "-s", socket_, "pid", program],
-            capture_output=True,
-            text=True,
-        )
-        os.kill(int(pid.stdout), signal.SIGKILL)
+        os.kill(int(self.supervise("pid", program)), signal.SIGKILL)
 
 
 def environment(folder: Path, port: int, dns_port: int) -> dict[str, str]:

@@ -216,6 +216,47 @@ def test_instances_outlive_libvirtd_and_are_found_again(node: Node) -> None:
     assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
 
 
+def test_what_libvirtd_is_needed_for_waits_until_it_is_back(node: Node) -> None:
+    """It is away for as long as it takes to see that everything waits: 90 s would be
+    borne (ENGINE_WAIT_S), and nothing but the end of that tells ten from sixty."""
+    instance = node.form("vmm", "list").split()[0]
+    node.supervise("stop", "libvirtd")
+    rebooting = subprocess.Popen(
+        [FORM, "vmm", "reboot", instance],
+        env=node.environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: "degraded" in node.form("status"), 30, "its absence is told")
+    assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
+    assert rebooting.poll() is None
+    node.supervise("start", "libvirtd")
+    said, _ = rebooting.communicate(timeout=60)
+    assert rebooting.returncode == 0, said
+    assert "waiting: libvirt" in said
+    until(lambda: node.form("status").count("running") == 7, 30, "all services run")
+    assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
+
+
+def test_a_guest_that_does_not_hear_the_power_button_is_cut_off(
+    node: Node, tmp_path: Path
+) -> None:
+    """After SHUTDOWN_S, 10 s, which is no setting."""
+    (tmp_path / "Formfile").write_text(
+        "NAME deaf\nENTRYPOINT ln -sf /bin/true /usr/lib/formation/power; cd /tmp; "
+        "echo ok > index.html; exec /usr/lib/formation/busybox httpd -f -p 8000\n"
+    )
+    node.form("deploy", str(tmp_path))
+    line = next(x for x in node.form("vmm", "list").splitlines() if "deaf" in x)
+    instance = line.split()[0]
+    node.form("vmm", "stop", instance)
+    assert "stopped" in node.form("vmm", "list")
+    assert not any(f"guest=formation-{instance}," in one for one in node.processes())
+    assert "stopping" not in node.form("vmm", "console", instance)
+    node.form("vmm", "delete", instance)
+
+
 def test_a_broken_agent_fails_with_its_log_and_leaves_the_old_one(
     node: Node, tmp_path: Path
 ) -> None:
