@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from appliance import clock
+from appliance import bounds, clock
 from appliance.config import Settings
 from appliance.problems import EngineGone, NotFound, Problem
+from appliance.provisions import Limits
 
 TIMEOUT_S = 10.0
 SHUTTING_DOWN = 6  # supervisor.xmlrpc.Faults.SHUTDOWN_STATE
 SYSTEMD = Path("/run/systemd/system")
 ENDING = "node-ending"
+DROP_INS = Path("/etc/systemd/system")
 STATES = {
     "RUNNING": "running",
     "STARTING": "starting",
@@ -62,6 +64,15 @@ class Supervision(Protocol):
     def stop(self, name: str) -> None: ...
     def signal(self, name: str, signal: str) -> None:
         """Send it a signal by its short name: HUP, TERM, …"""
+        ...
+
+    def enable(self, name: str, on: bool) -> None:
+        """Let it start with the node from now on, or not."""
+        ...
+
+    def limit(self, name: str, limits: Limits) -> frozenset[str]:
+        """Hold it to these limits, now and whenever it starts; returns those that can
+        only begin with its next start."""
         ...
 
     def is_ending(self) -> bool:
@@ -152,6 +163,14 @@ class Supervisord:
                 "supervisor-refused", f"supervisord: {fault.faultString}."
             ) from None
 
+    def enable(self, name: str, on: bool) -> None:
+        """It reads the provisions itself when form serve starts."""
+
+    def limit(self, name: str, limits: Limits) -> frozenset[str]:
+        """`launch` does it at each start; here for the process that runs."""
+        pid = next((kept.pid for kept in self.kept() if kept.name == name), 0)
+        return bounds.hold(name, pid, limits) if pid else frozenset()
+
     def is_ending(self) -> bool:
         try:
             return int(self._call("getState")["statecode"]) < 0
@@ -197,6 +216,23 @@ class Systemd:
         unit = self._unit(name)
         _systemctl("kill", "--kill-whom=main", f"--signal={signal}", unit)
 
+    def enable(self, name: str, on: bool) -> None:
+        _systemctl("enable" if on else "disable", self._unit(name))
+
+    def limit(self, name: str, limits: Limits) -> frozenset[str]:
+        """By a drop-in, of which daemon-reload applies all but the limit of files."""
+        unit = self._unit(name)
+        file = DROP_INS / f"{unit}.d" / "60-formation-limits.conf"
+        text = drop_in(limits)
+        if text:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        else:
+            file.unlink(missing_ok=True)
+        _systemctl("daemon-reload")
+        family = bounds.together(self._look(name, unit).pid)
+        return bounds.hold_files(family, limits.files)
+
     def _unit(self, name: str) -> str:
         if name not in self._units:
             raise _unknown(name)
@@ -207,6 +243,19 @@ class Systemd:
             return _systemctl("is-system-running", fine=True).strip() == "stopping"
         except EngineGone:
             return False
+
+
+def drop_in(limits: Limits) -> str:
+    """The limits as systemd.resource-control(5) and systemd.exec(5) have them; empty
+    where there are none."""
+    wanted = {
+        "CPUQuota": f"{limits.cpu_percent}%" if limits.cpu_percent else "",
+        "MemoryMax": f"{limits.memory_mib}M" if limits.memory_mib else "",
+        "TasksMax": str(limits.tasks or ""),
+        "LimitNOFILE": str(limits.files or ""),
+    }
+    lines = [f"{name}={value}" for name, value in wanted.items() if value]
+    return "\n".join(["[Service]", *lines, ""]) if lines else ""
 
 
 def _systemctl(*arguments: str, fine: bool = False) -> str:

@@ -35,6 +35,7 @@ ROOMS = (
     "dns",
     "formnet",
     "state",
+    "processes",
     "services",
     "navigation",
     "storage",

@@ -1,4 +1,4 @@
-"""Services, processes and engines: what they are, how they are, and acts on them."""
+"""Services: what they are, how they are, and acts on them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from typing import Any
 
 from flask import (
     Blueprint,
-    Response,
     g,
     has_request_context,
     jsonify,
-    redirect,
     render_template,
     request,
 )
 
 from appliance.admin import control, graph, health, processes
 from appliance.config import settings
-from appliance.problems import Conflict, NotFound, Problem, Unavailable
+from appliance.problems import NotFound, Unavailable
 from appliance.service import (
     Service,
     Verdict,
@@ -30,11 +28,12 @@ from appliance.service import (
 from appliance.wishes import should_run, wishes
 from blueprints import live
 from blueprints.access import public, requires
+from blueprints.acts import asked, told
 from blueprints.broadcast import Update
 from blueprints.contract import LOCATION, answers
 from blueprints.shapes.admin import ServiceStatus
 from blueprints.shapes.operations import Operation
-from blueprints.shapes.services import Processes, Registry, Target, WholeService
+from blueprints.shapes.services import Registry, Target, WholeService
 from blueprints.vmm import accepted
 
 blueprint = Blueprint("services", __name__)
@@ -131,22 +130,6 @@ def show(name: str) -> Any:
 def act(name: str, verb: str) -> Any:
     """Start, stop, restart, reload, enable or disable a service."""
     return accepted(control.request(name, verb, g.account.id))
-
-
-@blueprint.get(f"{API}/processes")
-@requires("auditor")
-@answers(Processes)
-def process_list() -> Any:
-    """Processes and engines with what they use and are connected to."""
-    return jsonify(processes.report(settings()))
-
-
-@blueprint.post(f"{API}/processes/<name>/<verb>")
-@requires("operator")
-@answers(Operation, 202, headers=LOCATION, problems=(404, 409))
-def act_on_process(name: str, verb: str) -> Any:
-    """Start, stop, restart or reload a process or engine."""
-    return accepted(processes.request(name, verb, g.account.id))
 
 
 @blueprint.get(f"{API}/targets")
@@ -250,51 +233,5 @@ def act_page(name: str, verb: str) -> Any:
     return told("services", name, verb, lambda: control.request(name, verb, who()))
 
 
-@blueprint.get("/processes/<name>/<verb>")
-@requires("operator")
-def confirm_process(name: str, verb: str) -> Any:
-    program = processes.known(name)
-    return asked("processes", name, verb, program.title, program.without)
-
-
-@blueprint.post("/processes/<name>/<verb>")
-@requires("operator")
-def act_on_process_page(name: str, verb: str) -> Any:
-    return told("processes", name, verb, lambda: processes.request(name, verb, who()))
-
-
 def who() -> str:
     return str(g.account.id)
-
-
-def asked(what: str, name: str, verb: str, title: str, without: str) -> str:
-    return render_template(
-        "services/confirm.html",
-        what=what,
-        name=name,
-        verb=verb,
-        title=title,
-        without=without,
-        error="",
-    )
-
-
-def told(what: str, name: str, verb: str, submit: Any) -> Any:
-    """To the operation, or the sentence why not."""
-    try:
-        operation: str = submit()
-    except (Conflict, Problem) as problem:
-        answer = Response(
-            render_template(
-                "services/confirm.html",
-                what=what,
-                name=name,
-                verb=verb,
-                title=name,
-                without="",
-                error=problem.detail,
-            )
-        )
-        answer.status_code = problem.status
-        return answer
-    return redirect(f"/operations/{operation}", 303)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 from appliance import supervision
 from appliance.config import Settings
 from appliance.problems import EngineGone, NotFound
+from appliance.provisions import Limits
 from appliance.supervision import Kept, Supervisord, Systemd
 
 PROGRAM = """
@@ -88,6 +90,13 @@ def test_what_ends_by_a_signal_is_brought_back(keeper: Supervisord) -> None:
     until(lambda: state(keeper, "sleeper").pid not in (0, before))
 
 
+def test_a_limit_reaches_the_process_that_runs(keeper: Supervisord) -> None:
+    pid = state(keeper, "sleeper").pid
+    keeper.limit("sleeper", Limits(files=300))
+    assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (300, 300)
+    keeper.limit("idle", Limits(files=300))  # which does not run
+
+
 def test_an_unknown_program_is_named(keeper: Supervisord) -> None:
     with pytest.raises(NotFound, match="'nobody'"):
         keeper.start("nobody")
@@ -134,9 +143,11 @@ def test_units_are_asked_and_told(systemctl: Path) -> None:
     assert web == Kept("web", "stopped", said="there is no unit formation-web.service")
     keeper.signal("dns", "TERM")
     keeper.signal("dns", "HUP")
+    keeper.enable("dns", False)
     assert keeper.is_ending()
     said = systemctl.read_text()
     assert "restart --no-block formation-dns.service" in said
+    assert "disable formation-dns.service" in said
     assert "kill --kill-whom=main --signal=HUP formation-dns.service" in said
     with pytest.raises(NotFound):
         keeper.start("nobody")

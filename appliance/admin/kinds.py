@@ -8,7 +8,9 @@ from typing import Any
 from appliance import pack, vmm
 from appliance.admin import settings_change, storage
 from appliance.admin.alerts import delivery
+from appliance.admin.connections import CLOSE
 from appliance.admin.control import CONTROL
+from appliance.admin.limiting import LIMIT
 from appliance.admin.processes import PROCESS
 from appliance.config import settings
 from appliance.operations import Kind, Run, Step
@@ -47,6 +49,8 @@ MEASURE = Step("measure", "Measure", measure)
 KINDS = (
     CONTROL,
     PROCESS,
+    LIMIT,
+    CLOSE,
     Kind("collect", (Step("collect", "Collect", collect), MEASURE), "operator"),
     Kind("image-delete", (Step("delete", "Delete", delete_image), MEASURE), "operator"),
     Kind(

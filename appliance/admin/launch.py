@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 class Order(TypedDict):
     """`sockets` are (path, group that may connect); `phrase` is the pass phrase's file,
-    for a program that opens keys where one is set."""
+    for a program that opens keys where one is set; `provisions` is that of its limits,
+    which may change until it starts again."""
 
     command: list[str]
     home: str
     sockets: list[list[str]]
     phrase: str | None
+    provisions: str
 
 
 def setpriv(program: Program) -> tuple[str, ...]:
@@ -53,12 +55,15 @@ def setpriv(program: Program) -> tuple[str, ...]:
 
 def order(config: Settings, program: Program) -> Order:
     """What `launch` must know of a program."""
+    from appliance.provisions import provisions_file  # slow, and not for `launch`
+
     run, phrase = config.run_dir, config.node.passphrase_file
     return Order(
         command=list(setpriv(program)),
         home=str(config.data_dir / "caddy" if program.name == "caddy" else run),
         sockets=[[str(run / file), group] for file, group in program.sockets],
         phrase=str(phrase) if phrase and program.phrase else None,
+        provisions=str(provisions_file(config)),
     )
 
 
@@ -72,8 +77,23 @@ def hand_over_phrase(file: Path) -> None:
     os.environ["FORMATION_NODE__PASSPHRASE_FILE"] = place
 
 
+def hold(name: str, file: Path) -> None:
+    """Hold this process to the program's limits, where it has any."""
+    try:
+        found = json.loads(file.read_text())
+    except FileNotFoundError:
+        return
+    limits = found.get(name, {}).get("limits", {})
+    if any(limits.values()):
+        from appliance import bounds  # slow, and rarely needed
+        from appliance.provisions import Limits
+
+        bounds.hold(name, os.getpid(), Limits(**limits))
+
+
 def launch(order: Order, name: str) -> None:
     """Become the program `name`; does not return."""
+    hold(name, Path(order["provisions"]))
     if order["sockets"]:
         made = [sockets.listen(Path(path), group) for path, group in order["sockets"]]
         sockets.pass_on(made)

@@ -8,28 +8,41 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from appliance import clock, events, operations, supervision
-from appliance.admin.programs import Program, programs, units
+from appliance import bounds, clock, events, operations, supervision
+from appliance.admin.connections import connections, family
+from appliance.admin.programs import Program, known, programs, units
 from appliance.config import Settings, settings
 from appliance.operations import Kind, Run, Step
 from appliance.problems import Conflict, EngineGone, NotFound, Problem, Unavailable
+from appliance.provisions import Provision, provide, provisions
 from appliance.service import write_json
 from appliance.supervision import Kept
 
 Document = dict[str, Any]
 WAIT_S = 60.0
 CONNECTIONS = 200
-VERBS = ("start", "stop", "restart", "reload")
+VERBS = ("start", "stop", "restart", "reload", "enable", "disable")
 TITLES = {
     "start": "Starting",
     "stop": "Stopping",
     "restart": "Restarting",
     "reload": "Reloading",
+    "enable": "Enabling",
+    "disable": "Disabling",
+}
+PAST = {
+    "start": "was started",
+    "stop": "was stopped",
+    "restart": "was restarted",
+    "reload": "was reloaded",
+    "enable": "will start with the node",
+    "disable": "will no longer start with the node",
 }
 
 
@@ -59,17 +72,23 @@ def look(config: Settings) -> Document:
     """What keeps them, and each with what it uses; those of systemd too."""
     keeper = supervision.current(config, units(config))
     kept = {item.name: item for item in keeper.kept()}
+    provided = provisions(config)
     return {
         "looked": clock.now(),
         "keeper": keeper.name,
+        "holds": list(bounds.held()),
         "processes": [
-            seen(program, kept.get(program.name, Kept(program.name, "stopped")))
+            seen(
+                program,
+                kept.get(program.name, Kept(program.name, "stopped")),
+                provided.get(program.name, Provision()),
+            )
             for program in programs(config)
         ],
     }
 
 
-def seen(program: Program, kept: Kept) -> Document:
+def seen(program: Program, kept: Kept, provided: Provision) -> Document:
     return {
         "name": program.name,
         "title": program.title,
@@ -77,6 +96,9 @@ def seen(program: Program, kept: Kept) -> Document:
         "without": program.without,
         "may_stop": program.may_stop,
         "may_reload": program.may_reload,
+        "may_limit": program.may_limit,
+        "enabled": provided.enabled,
+        "limits": asdict(provided.limits),
         "state": kept.state,
         "pid": kept.pid,
         "since": kept.since,
@@ -88,12 +110,7 @@ def seen(program: Program, kept: Kept) -> Document:
 def usage(pid: int) -> Document:
     """Memory in bytes, tasks, open files and connections, with its children's."""
     found: Document = {"memory": 0, "tasks": 0, "files": 0, "connections": []}
-    try:
-        root = psutil.Process(pid) if pid else None
-        family = [root, *root.children(recursive=True)] if root else []
-    except psutil.Error:
-        family = []
-    for process in family:
+    for process in family(pid):
         try:
             found["memory"] += process.memory_info().rss
             found["tasks"] += process.num_threads()
@@ -105,40 +122,16 @@ def usage(pid: int) -> Document:
     return found
 
 
-def connections(process: psutil.Process) -> list[Document]:
-    """What it listens on and is connected to over IP."""
-    return [
-        {
-            "kind": "tcp" if link.type == 1 else "udp",
-            "local": _place(link.laddr),
-            "remote": _place(link.raddr),
-            "state": "listening" if link.status == "LISTEN" else link.status.lower(),
-        }
-        for link in process.net_connections("inet")
-    ]
-
-
-def _place(address: Any) -> str:
-    if not address:
-        return ""
-    host = f"[{address.ip}]" if ":" in address.ip else address.ip
-    return f"{host}:{address.port}"
-
-
-def known(name: str) -> Program:
-    """The program of this name; raises NotFound."""
-    found = next((p for p in programs(settings()) if p.name == name), None)
-    if found is None:
-        names = ", ".join(p.name for p in programs(settings()))
-        raise NotFound(
-            "process-unknown", f"There is no process {name!r}; there are {names}."
-        )
-    return found
+def one(config: Settings, name: str) -> Document:
+    """One of the report; raises NotFound, Unavailable."""
+    known(config, name)
+    found: list[Document] = report(config)["processes"]
+    return next(item for item in found if item["name"] == name)
 
 
 def request(name: str, verb: str, account: str) -> str:
     """Queue the act; returns the operation's id. Raises NotFound, Conflict."""
-    must_be_sensible(known(name), verb)
+    must_be_sensible(known(settings(), name), verb)
     return operations.submit(
         "process-control",
         title=f"{TITLES[verb]} formation-{name}",
@@ -153,7 +146,7 @@ def must_be_sensible(program: Program, verb: str) -> None:
         raise NotFound(
             "verb-unknown", f"A process cannot {verb!r}; it can {', '.join(VERBS)}."
         )
-    if verb == "stop" and not program.may_stop:
+    if verb in ("stop", "disable") and not program.may_stop:
         raise Conflict(
             "process-needed",
             f"Without {program.name} nobody could start it again: {program.without} "
@@ -179,6 +172,9 @@ def act(run: Run) -> None:
         keeper.stop(name)
     elif verb == "reload":
         keeper.signal(name, "HUP")
+    elif verb in ("enable", "disable"):
+        provide(settings(), name, enabled=verb == "enable")
+        keeper.enable(name, verb == "enable")
     elif kept.pid == run.memory["pid"]:
         keeper.signal(name, "TERM")
 
@@ -190,6 +186,8 @@ def settle(run: Run) -> None:
     while True:
         run.check()
         kept = _kept(name)
+        if verb in ("enable", "disable"):
+            break
         if verb == "stop" and kept.state == "stopped":
             break
         is_new = verb != "restart" or kept.pid != run.memory["pid"]
@@ -205,8 +203,7 @@ def settle(run: Run) -> None:
         run.progress(None, kept.state)
         pause.wait(0.2)
     refresh(settings())
-    past = {"stop": "was stopped", "start": "was started"}.get(verb, f"was {verb}ed")
-    events.happened(f"formation-{name} {past}", service="admin", subject=name)
+    events.happened(f"formation-{name} {PAST[verb]}", service="admin", subject=name)
     run.memory["result"] = {"pid": kept.pid, "state": kept.state}
 
 

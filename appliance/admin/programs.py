@@ -9,6 +9,7 @@ from typing import Any
 
 from appliance.config import Settings
 from appliance.layout import CADDY, DNS, READERS, STATE, WEB
+from appliance.problems import NotFound
 
 THREADS = {"web": 32, "gateway": 256}
 """A request that waits for a task holds a thread (`market.calls`)."""
@@ -22,7 +23,8 @@ class Program:
     `sockets` are (file name, group that may connect), made before it starts.
     `phrase` says that it opens keys, so it gets the pass phrase where one is set.
     `without` says what is missing while it does not run. One that may not be stopped is
-    needed to start it again; `may_reload` says that it reads its settings at SIGHUP.
+    needed to start it again; `may_reload` says that it reads its settings at SIGHUP,
+    `may_limit` that all it starts is its own.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Program:
     without: str = ""
     may_stop: bool = True
     may_reload: bool = True
+    may_limit: bool = True
 
 
 def _gunicorn(name: str, sockets: tuple[tuple[str, str], ...], **about: Any) -> Program:
@@ -121,9 +124,21 @@ def programs(settings: Settings) -> tuple[Program, ...]:
             title="libvirt",
             without="Machines go on, but none can be started or stopped.",
             may_reload=False,
+            may_limit=False,
         ),
         *ours,
     )
+
+
+def known(settings: Settings, name: str) -> Program:
+    """The program of this name; raises NotFound."""
+    found = next((p for p in programs(settings) if p.name == name), None)
+    if found is None:
+        names = ", ".join(p.name for p in programs(settings))
+        raise NotFound(
+            "process-unknown", f"There is no process {name!r}; there are {names}."
+        )
+    return found
 
 
 def units(settings: Settings) -> dict[str, str]:

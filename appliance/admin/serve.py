@@ -19,6 +19,7 @@ from appliance.admin.users import ensure_users, must_be_readable
 from appliance.config import Settings
 from appliance.layout import assign, prepare
 from appliance.problems import Problem
+from appliance.provisions import Provision, provisions
 from appliance.service import write_json
 
 ORDERS = "programs.json"
@@ -28,6 +29,7 @@ def supervisor_conf(settings: Settings, items: tuple[Program, ...]) -> str:
     """The configuration file of supervisord(8)."""
     run, log = settings.run_dir, settings.log_dir
     launch = f"{sys.executable} -m appliance.admin.launch {run / ORDERS}"
+    provided = provisions(settings)
     parts = [
         "[supervisord]",
         "nodaemon=true",
@@ -54,6 +56,7 @@ def supervisor_conf(settings: Settings, items: tuple[Program, ...]) -> str:
             "directory=/",  # not a home, where its user cannot be
             f"priority={item.priority}",
             f"stopwaitsecs={item.stop_wait_s}",
+            f"autostart={str(provided.get(item.name, Provision()).enabled).lower()}",
             "autorestart=true",
             "startretries=30",
             "startsecs=1",

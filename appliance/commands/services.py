@@ -62,22 +62,55 @@ def processes_list() -> None:
     say(f"{found['keeper']} keeps them")
 
 
-@processes.command("connections")
+@processes.command("show")
 @click.argument("process")
 @plain_errors
-def processes_connections(process: str) -> None:
-    """List what PROCESS listens on and is connected to."""
-    from appliance.problems import NotFound
+def processes_show(process: str) -> None:
+    """Show PROCESS: state, what it uses, limits."""
+    found = call("GET", at(f"{API}/processes", process))
+    say(f"{found['title']} ({found['name']}) is {found['state']} {found['said']}")
+    say(f"uses       {found['memory'] / 1e6:.0f} MB, {found['tasks']} tasks, ", end="")
+    say(f"{found['files']} files, {len(found['connections'])} connections")
+    say(f"with node  {'starts' if found['enabled'] else 'does not start'}")
+    limits = {name: value for name, value in found["limits"].items() if value}
+    said = ", ".join(f"{name} {value}" for name, value in limits.items())
+    say(f"limits     {said or 'none'}")
 
-    found = call("GET", f"{API}/processes")["processes"]
-    item = next((p for p in found if p["name"] == process), None)
-    if item is None:
-        names = ", ".join(p["name"] for p in found)
-        raise NotFound(
-            "process-unknown", f"There is no process {process!r}; there are {names}."
-        )
-    for link in item["connections"]:
-        say(f"{link['kind']} {link['local']:24} {link['remote']:24} {link['state']}")
+
+@processes.command("limits")
+@click.argument("process")
+@click.option("--cpu", "cpu_percent", type=int, help="Percent of one core.")
+@click.option("--memory", "memory_mib", type=int, help="MiB.")
+@click.option("--files", type=int, help="Open at once in each of its processes.")
+@click.option("--tasks", type=int, help="Threads of all its processes.")
+@plain_errors
+def processes_limits(process: str, **wanted: int | None) -> None:
+    """Limit PROCESS, now and after each of its starts; 0 is no limit, and what is not
+    named stays."""
+    path = at(f"{API}/processes", process)
+    limits = call("GET", path)["limits"]
+    named = {name: value for name, value in wanted.items() if value is not None}
+    if named:
+        limits |= named
+        follow(call("PUT", f"{path}/limits", json=limits)["id"])
+        return
+    for name, value in limits.items():
+        say(f"{name:12} {value or 'no limit'}")
+
+
+@processes.command("connections")
+@click.argument("process")
+@click.option("--close", "id_", metavar="ID", help="Close the connection of this id.")
+@plain_errors
+def processes_connections(process: str, id_: str | None) -> None:
+    """List what PROCESS listens on and is connected to, or close a connection."""
+    path = at(f"{API}/processes", process)
+    if id_ is not None:
+        follow(call("DELETE", at(f"{path}/connections", id_))["id"])
+        return
+    for link in call("GET", path)["connections"]:
+        ends = f"{link['local']:24} {link['remote'] or '–':24}"
+        say(f"{link['id']:>10} {link['kind']:4} {ends} {link['state']}")
 
 
 def _acts(group: click.Group, what: str, verbs: dict[str, str]) -> None:
@@ -116,5 +149,7 @@ _acts(
         "stop": "Stop PROCESS until it is started, or the node is.",
         "restart": "End PROCESS and start it again.",
         "reload": "Let PROCESS read its settings again.",
+        "enable": "PROCESS starts with the node from now on.",
+        "disable": "PROCESS does not start with the node any more.",
     },
 )

@@ -13,11 +13,10 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.cgroups import CONTROLLERS, ROOT, parents
 from appliance.pack.limits import BuildLimits
 
-ROOT = Path("/sys/fs/cgroup")
 NAME = "formation-build"
-CONTROLLERS = ("memory", "pids", "cpu")
 CPU_WEIGHT, CPU_SHARES = "50", "512"  # half of what others get when it is tight
 
 
@@ -65,7 +64,7 @@ def make(name: str, pid: int, limits: BuildLimits) -> Group:
         "cpu.shares": CPU_SHARES,
     }
     folders: dict[str, Path] = {}
-    for controller, parent in _parents().items():
+    for controller, parent in parents(NAME).items():
         folder = parent / f"{os.getpid()}-{name}"
         try:
             folder.mkdir(exist_ok=True)
@@ -78,26 +77,6 @@ def make(name: str, pid: int, limits: BuildLimits) -> Group:
             continue
         folders[controller] = folder
     return Group(folders)
-
-
-def _parents() -> dict[str, Path]:
-    """The folder of all builds for each controller that can be had."""
-    whole = ROOT / "cgroup.controllers"
-    try:
-        if whole.exists():
-            have = set(whole.read_text().split()) & set(CONTROLLERS)
-            wanted = " ".join(f"+{name}" for name in sorted(have))
-            (ROOT / "cgroup.subtree_control").write_text(wanted)
-            (ROOT / NAME).mkdir(exist_ok=True)
-            (ROOT / NAME / "cgroup.subtree_control").write_text(wanted)
-            return dict.fromkeys(have, ROOT / NAME)
-        found = {name: ROOT / name / NAME for name in CONTROLLERS}
-        usable = {n: p for n, p in found.items() if (p.parent / "tasks").exists()}
-        for path in usable.values():
-            path.mkdir(exist_ok=True)
-    except OSError:
-        return {}
-    return usable
 
 
 def sweep() -> None:

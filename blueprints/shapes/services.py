@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from appliance.service import State
-from blueprints.shapes import Answer
+from blueprints.shapes import Answer, Wish
 
 
 class ServiceEntry(Answer):
@@ -51,10 +51,31 @@ class WholeService(ServiceEntry):
 
 
 class Connection(Answer):
-    kind: str = Field(description="tcp or udp")
+    id: str = Field(description="By which it is closed.")
+    pid: int
+    descriptor: int = Field(description="In that process.")
+    kind: str = Field(description="tcp, udp or unix")
     local: str
     remote: str
     state: str
+
+
+class LimitsWish(Wish):
+    """0 is no limit."""
+
+    cpu_percent: int = Field(0, ge=0, description="Of one core: 150 is one and a half.")
+    memory_mib: int = Field(0, ge=0)
+    files: int = Field(0, ge=0, description="Open at once in each of its processes.")
+    tasks: int = Field(0, ge=0, description="Threads of all its processes.")
+
+
+class LimitsEntry(Answer):
+    """0 is no limit."""
+
+    cpu_percent: int
+    memory_mib: int
+    files: int
+    tasks: int
 
 
 class ProcessEntry(Answer):
@@ -64,6 +85,9 @@ class ProcessEntry(Answer):
     without: str = Field(description="What is missing while it does not run.")
     may_stop: bool
     may_reload: bool
+    may_limit: bool
+    enabled: bool = Field(description="Whether it starts with the node.")
+    limits: LimitsEntry
     state: str
     pid: int = Field(description="0 where none runs.")
     since: float
@@ -77,6 +101,7 @@ class ProcessEntry(Answer):
 class Processes(Answer):
     looked: float
     keeper: str = Field(description="supervisord or systemd")
+    holds: list[str] = Field(description="Limits that this machine's kernel can hold.")
     processes: list[ProcessEntry]
 
 

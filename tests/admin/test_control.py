@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from appliance import operations, supervision, wishes
-from appliance.admin import control, health, processes
+from appliance import journal, operations, supervision, wishes
+from appliance.admin import connections, control, health, limiting, processes
 from appliance.config import Settings
 from appliance.host import Host
 from appliance.operations import Operation
-from appliance.problems import Conflict, NotFound
+from appliance.problems import Conflict, Invalid, NotFound
+from appliance.provisions import Limits, provision
 from appliance.service import choose, chosen, read_status, services
 from appliance.state.server import StateServer
 from appliance.supervision import Kept
@@ -169,6 +170,7 @@ class Keeper:
 
     def __init__(self) -> None:
         self.pid, self.signals = 10, list[str]()
+        self.limits, self.enabled = Limits(), True
 
     def kept(self) -> list[Kept]:
         return [Kept("dns", "running" if self.pid else "stopped", self.pid)]
@@ -182,6 +184,13 @@ class Keeper:
     def signal(self, name: str, signal: str) -> None:
         self.signals.append(signal)
         self.pid += signal == "TERM"
+
+    def enable(self, name: str, on: bool) -> None:
+        self.enabled = on
+
+    def limit(self, name: str, limits: Limits) -> frozenset[str]:
+        self.limits = limits
+        return frozenset({"files"})
 
     def is_ending(self) -> bool:
         return False
@@ -255,3 +264,69 @@ def test_what_a_process_uses_is_seen() -> None:
     assert found["memory"] > 1 << 20
     assert processes.usage(0)["memory"] == 0
     assert processes.usage(2**22 - 1)["tasks"] == 0
+
+
+def test_whether_a_process_starts_with_the_node_is_kept(
+    keeper: Keeper, settings: Settings
+) -> None:
+    for verb, on in (("disable", False), ("enable", True)):
+        assert control_process(verb).state == "completed"
+        assert (keeper.enabled, provision(settings, "dns").enabled) == (on, on)
+    with pytest.raises(Conflict):
+        processes.request("web", "disable", "ada")
+
+
+def test_limits_are_kept_and_applied(keeper: Keeper, settings: Settings) -> None:
+    limits = Limits(memory_mib=256, files=512)
+    id_ = limiting.request("dns", limits, "ada")
+    operations.execute(id_, "w")
+    assert operations.get(id_).state == "completed"
+    assert keeper.limits == provision(settings, "dns").limits == limits
+    assert processes.one(settings, "dns")["limits"]["files"] == 512
+    said = [line for _, _, _, line in journal.lines(id_)]
+    assert any("files 512: from its next start" in line for line in said)
+
+
+def test_limits_below_what_is_needed_change_nothing(
+    keeper: Keeper, settings: Settings
+) -> None:
+    with pytest.raises(Invalid, match="tasks 100: it needs 256"):
+        limiting.request("gateway", Limits(tasks=100), "ada")
+    with pytest.raises(Conflict, match="Formfiles"):
+        limiting.request("libvirtd", Limits(tasks=100), "ada")
+    with pytest.raises(NotFound):
+        limiting.request("nobody", Limits(), "ada")
+    assert operations.recent() == []
+
+
+def test_a_connection_is_closed_by_its_id(keeper: Keeper) -> None:
+    import os
+    import socket
+
+    keeper.pid = os.getpid()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as ours,
+        server.accept()[0] as theirs,
+    ):
+        for link, state in ((ours, "completed"), (server, "failed")):
+            name = str(os.fstat(link.fileno()).st_ino)
+            id_ = connections.request("dns", name, "ada")
+            operations.execute(id_, "w")
+            assert operations.get(id_).state == state
+        assert theirs.recv(1) == b""
+
+
+def test_sockets_with_a_name_are_seen(settings: Settings) -> None:
+    import os
+    import socket
+
+    place = str(settings.run_dir / "x.sock")
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as one:
+        server.bind(place)
+        server.listen()
+        one.connect(place)
+        with server.accept()[0]:
+            found = processes.usage(os.getpid())["connections"]
+            states = [link["state"] for link in found if link["local"] == place]
+    assert states == ["listening", "established"]

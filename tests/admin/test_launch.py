@@ -13,6 +13,7 @@ import pytest
 from appliance.admin.launch import order, setpriv
 from appliance.admin.programs import LOW_PORTS, Program, programs
 from appliance.config import Settings
+from appliance.provisions import Limits, provide
 
 TELL = """
 import json, os
@@ -93,3 +94,18 @@ def test_the_pass_phrase_reaches_formation_state_and_nobody_else(
     assert last == "open sesame"
     assert "sesame" not in str(variables)
     assert [item.name for item in programs(settings) if item.phrase] == ["state"]
+
+
+def test_limits_hold_from_the_start_and_for_its_user(settings: Settings) -> None:
+    provide(settings, "dns", limits=Limits(files=300))
+    become = (
+        "from appliance.admin import launch\n"
+        "from appliance.admin.programs import Program\n"
+        "from appliance.config import load\n"
+        "told = ('sh', '-c', 'id -u; ulimit -Hn')\n"
+        "program = Program('dns', told, 1, 'daemon')\n"
+        "launch.launch(launch.order(load(), program), 'dns')\n"
+    )
+    command = [sys.executable, "-c", become]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "300"]

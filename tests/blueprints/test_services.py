@@ -19,6 +19,9 @@ PROCESS = {
     "without": "No name is answered.",
     "may_stop": True,
     "may_reload": True,
+    "may_limit": True,
+    "enabled": True,
+    "limits": {"cpu_percent": 0, "memory_mib": 0, "files": 512, "tasks": 0},
     "state": "running",
     "pid": 7,
     "since": 1.0,
@@ -26,14 +29,25 @@ PROCESS = {
     "memory": 20_000_000,
     "tasks": 3,
     "files": 9,
-    "connections": [],
+    "connections": [
+        {
+            "id": "42",
+            "pid": 7,
+            "descriptor": 5,
+            "kind": "tcp",
+            "local": "10.42.0.1:53",
+            "remote": "10.42.0.3:40000",
+            "state": "established",
+        }
+    ],
 }
 
 
 @pytest.fixture
 def looked(settings: Settings) -> None:
-    found = {"looked": 1.0, "keeper": "supervisord", "processes": [PROCESS]}
-    write_json(processes.report_file(settings), found)
+    found = {"looked": 1.0, "keeper": "supervisord", "holds": ["files"]}
+    document = {**found, "processes": [PROCESS]}
+    write_json(processes.report_file(settings), document)
 
 
 def test_what_does_not_run_is_refused_but_for_its_status(
@@ -113,3 +127,56 @@ def test_an_operator_is_asked_and_then_it_is_an_operation(
 def test_processes_nobody_looked_at_are_said(ada: Person) -> None:
     assert "Nobody has looked" in ada.browser.get("/services/").text
     assert ada.get("/api/v1/admin/processes") == 503
+
+
+def test_a_process_shows_its_limits_and_connections(
+    ada: Person, bo: Person, eve: Person, looked: None
+) -> None:
+    page = ada.browser.get("/processes/dns").text
+    assert 'value="512"' in page
+    assert "kernel cannot hold it" in page
+    assert "/processes/dns/connections/42/close" in page
+    seen = eve.browser.get("/processes/dns").text
+    assert "10.42.0.3:40000" in seen
+    assert "<form" not in seen.split("<main")[1]
+    assert bo.get("/processes/dns") == 403
+    assert ada.get("/processes/nobody") == 404
+    found = ada.browser.get("/api/v1/admin/processes/dns").get_json()
+    assert found["connections"][0]["id"] == "42"
+
+
+def test_limits_are_typed_and_what_is_wrong_is_said_beside_them(
+    ada: Person, eve: Person, looked: None
+) -> None:
+    wrong = ada.browser.post(
+        "/processes/dns/limits",
+        data={"csrf": ada.csrf, "memory_mib": "lots", "files": "300"},
+    )
+    assert wrong.status_code == 422
+    assert "a whole number" in wrong.text
+    assert 'value="lots"' in wrong.text
+    assert ada.post("/processes/dns/limits", tasks="3") == 422
+    assert eve.post("/processes/dns/limits", tasks="100") == 403
+    assert operations.recent() == []
+    assert ada.post("/processes/dns/limits", files="300", tasks="") == 303
+    limits = {"cpu_percent": 50, "memory_mib": 0, "files": 0, "tasks": 0}
+    for body, status in ((limits, 202), ({"files": -1}, 422), ({"x": 1}, 422)):
+        answer = ada.browser.put(
+            "/api/v1/admin/processes/dns/limits",
+            json=body,
+            headers=ada.bearer("admin"),
+        )
+        assert answer.status_code == status
+
+
+def test_connections_are_closed_by_an_operation(
+    ada: Person, eve: Person, looked: None
+) -> None:
+    assert eve.post("/processes/dns/connections/42/close") == 403
+    assert ada.post("/processes/dns/connections/42/close") == 303
+    answer = ada.browser.delete(
+        "/api/v1/admin/processes/dns/connections/42", headers=ada.bearer("admin")
+    )
+    assert answer.status_code == 202
+    kinds = {row.kind for row in operations.recent()}
+    assert kinds == {"connection-close"}
