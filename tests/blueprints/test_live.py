@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from html import unescape
 
 import pytest
 from flask import Flask
@@ -12,8 +13,10 @@ from flask.testing import FlaskClient
 from appliance import events, state
 from appliance.admin import sessions
 from appliance.admin.accounts import Account
+from appliance.config import Settings
 from blueprints import live
 from tests.blueprints.test_metrics import INSTANCE
+from tests.conftest import say
 
 STREAM = "/live/events?view=dashboard"
 
@@ -69,6 +72,17 @@ def test_the_stream_shows_what_the_page_shows(logged_in: FlaskClient) -> None:
         if name != "running":  # its form has the session's token in the page
             assert html.strip() in page.replace("\r", ""), name
     assert "<button>" not in parts["fragments"]["events"]
+
+
+def test_the_pages_of_services_follow_what_happens(
+    logged_in: FlaskClient, settings: Settings
+) -> None:
+    for view in ("view=services", "view=service&of=form-dns"):
+        with Follower(logged_in, f"/live/events?{view}") as page:
+            page.next()
+            say(settings, "form-dns", "degraded", f"{view} is slow")
+            _, found = page.next()
+            assert f"{view} is slow" in unescape(str(found["fragments"]))
 
 
 def test_no_session_token_is_in_what_all_share(logged_in: FlaskClient) -> None:
