@@ -55,11 +55,19 @@ def keeper(settings: Settings) -> Iterator[Supervisord]:
     process = subprocess.Popen(["/usr/bin/supervisord", "-n", "-s", "-c", str(file)])
     found = supervision.current(settings, {})
     assert isinstance(found, Supervisord)
-    until((run / "supervisor.sock").exists)
+    until(lambda: answers(found))
     until(lambda: state(found, "sleeper").state == "running")
     yield found
     process.terminate()
     process.wait(20)
+
+
+def answers(keeper: Supervisord) -> bool:
+    """Its socket is there a moment before it listens."""
+    try:
+        return bool(keeper.kept())
+    except EngineGone:
+        return False
 
 
 def state(keeper: Supervisord, name: str) -> Kept:
