@@ -7,6 +7,7 @@ variables of the older network are accepted as aliases (see `older.py`).
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pathlib import Path
@@ -48,6 +49,13 @@ def place(text: str) -> str:
     return text
 
 
+def host_name(text: str) -> str:
+    """A name such as a browser sends it, without scheme and port."""
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", text.lower()):
+        raise ValueError("must be a name alone, as in node.example.org")
+    return text.lower()
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,6 +72,11 @@ class HttpSettings(Section):
     https_host: str = Field("", description="Address of HTTPS; empty for all.")
     https_port: int = Field(8443, ge=1, le=65535, description="HTTPS port.")
     max_upload_mib: int = Field(512, ge=1, description="Largest upload, in MiB.")
+    host_names: list[Annotated[str, AfterValidator(host_name)]] = Field(
+        [],
+        description="Names besides the machine's own that people and programs may "
+        "call the node by; addresses always do.",
+    )
 
 
 class AuthSettings(Section):

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from flask import Response, g, redirect, request
 
 from appliance import operations
-from appliance.admin import accounts, rights, sessions, tokens
+from appliance.admin import accounts, hosts, rights, sessions, tokens
 from appliance.admin.rights import may as may
 from appliance.config import settings
 from appliance.problems import Problem
@@ -136,6 +136,21 @@ def caller() -> accounts.Account | None:
 def _csrf_is(expected: str) -> bool:
     sent = request.headers.get("X-CSRF-Token") or request.form.get("csrf", "")
     return secrets.compare_digest(sent.encode(), expected.encode())
+
+
+def refuse_other_names() -> None:
+    """Before each request: a name that is not the node's is another site's, which
+    resolves to this node (DNS rebinding). No browser comes by the CLI socket."""
+    host = request.headers.get("Host", "")
+    if not host or socket_name(request.environ) == "cli.sock":
+        return
+    if not hosts.is_ours(host, settings()):
+        raise Problem(
+            "other-name",
+            f"This node does not go by the name {host[:64]}. Open it by its address, "
+            "or let an operator add the name to http.host_names.",
+            status=421,
+        )
 
 
 def refuse_other_sites() -> None:

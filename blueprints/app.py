@@ -74,6 +74,7 @@ def create_app() -> Flask:
     app.register_error_handler(HTTPException, show_http)
     app.register_error_handler(OperationalError, show_database)
     app.register_error_handler(OSError, show_disk)
+    app.before_request(access.refuse_other_names)
     app.before_request(bound_body)
     app.before_request(access.refuse_other_sites)
     app.after_request(harden)

@@ -30,7 +30,7 @@ blueprint = Blueprint("audit", __name__)
 log = structlog.get_logger()
 ROWS, MOST, EXPORTED = 50, 500, 1_000_000
 FLOOD = 30  # refusals of nobody known that are kept, an address and minute
-OUTCOMES = {401: "refused", 403: "refused", 429: "throttled"}
+OUTCOMES = {401: "refused", 403: "refused", 421: "refused", 429: "throttled"}
 UNSAID = ("token",)
 
 

@@ -37,6 +37,7 @@ REFUSALS = {
     404: "There is none that the caller may see.",
     409: "It contradicts what is there or under way.",
     413: "More was sent than may be sent.",
+    421: "The node does not go by the name that it was called by.",
     422: "A parameter or member is wrong; `errors` says which.",
     429: "Too much at once; `Retry-After` says when to try again.",
     503: "Something that is needed does not answer now; try again.",
@@ -237,7 +238,7 @@ def header(text: str) -> Document:
 
 def refused(call: Call) -> set[int]:
     """Statuses of the problems that this call may answer."""
-    found = {503, *call.contract.problems}
+    found = {421, 503, *call.contract.problems}
     if call.access != "public":
         found |= {401, 403}
     if call.rule.arguments:

@@ -263,6 +263,32 @@ def test_headers_that_claim_to_be_local_count_for_nothing(
     assert nobody.get("/api/v1/vmm/instances", headers=headers).status_code == 401
 
 
+def test_under_another_sites_name_nothing_answers(
+    ada: Person, nobody: FlaskClient
+) -> None:
+    evil = {"Host": "rebound.evil.example:8443", "X-Forwarded-Host": "localhost"}
+    for path in ("/", "/login", "/healthz", "/static/look.css", "/api/v1/x"):
+        assert nobody.get(path, headers=evil).status_code == 421, path
+    answer = ada.browser.get("/api/v1/vmm/instances", headers=evil | ada.bearer())
+    assert answer.status_code == 421
+    assert "rebound.evil.example" in answer.get_json()["detail"]
+
+
+def test_a_log_in_under_another_sites_name_is_refused_and_noted(
+    ada: Person, nobody: FlaskClient
+) -> None:
+    form = {"name": "ada", "password": PASSWORD}
+    answer = nobody.post("/login", data=form, headers={"Host": "evil.example"})
+    assert answer.status_code == 421
+    assert "Set-Cookie" not in answer.headers
+    assert audit.rows(1)[0].outcome == "refused"
+
+
+def test_forwarded_host_does_not_make_a_name_good_or_bad(nobody: FlaskClient) -> None:
+    headers = {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+    assert nobody.get("/healthz", headers=headers).status_code != 421
+
+
 def test_after_set_up_its_pages_are_gone(ada: Person, nobody: FlaskClient) -> None:
     assert nobody.get("/setup/").status_code == 410
     assert nobody.post("/setup/claim").status_code == 410

@@ -55,7 +55,7 @@ def gateway(settings: Settings, records: StateServer) -> Iterator[httpx.Client]:
     transport = httpx.HTTPTransport(uds=socket)
     try:
         until(lambda: read_status(settings, marketplace).state == "running")
-        with httpx.Client(transport=transport, base_url="http://node") as client:
+        with httpx.Client(transport=transport, base_url="http://localhost") as client:
             yield client
     finally:
         process.terminate()
