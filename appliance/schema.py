@@ -139,6 +139,9 @@ NODE: tuple[str, ...] = (
         select account from credential where credential.name = task.owner)
         where owner in (select name from credential);
     """,
+    """
+    alter table attempt add column account text not null default '';
+    """,
 )
 
 METRICS: tuple[str, ...] = (

@@ -15,6 +15,7 @@ from appliance.admin import (
     removal,
     second_factor,
     sessions,
+    throttle,
     tokens,
 )
 from appliance.problems import Conflict, Invalid
@@ -80,6 +81,7 @@ def render_one(name: str, **more: Any) -> Any:
         tokens=tokens.of(row.account),
         left=removal.left_behind(name),
         second_factor=second_factor.is_on(row.account),
+        locked_out=throttle.locked_out(row.name, row.account),
         **more,
     )
     return page, 422 if errors else 200
@@ -147,6 +149,13 @@ def enable_page(name: str) -> Any:
     return redirect(f"/admin/accounts/{name}", 303)
 
 
+@blueprint.post("/admin/accounts/<name>/release")
+@requires("operator")
+def release_page(name: str) -> Any:
+    throttle.release(name, accounts.credential(name).account)
+    return redirect(f"/admin/accounts/{name}", 303)
+
+
 @blueprint.post("/admin/accounts/<name>/password")
 @requires("operator")
 def reset_page(name: str) -> Any:
@@ -196,7 +205,10 @@ def set_password(token: str) -> Any:
 
 
 def document(row: accounts.Credential) -> dict[str, Any]:
-    return accounts.as_document(row) | {"owns": removal.left_behind(row.name)}
+    return accounts.as_document(row) | {
+        "owns": removal.left_behind(row.name),
+        "locked_out": throttle.locked_out(row.name, row.account),
+    }
 
 
 @blueprint.get(API)
@@ -277,3 +289,13 @@ def delete(name: str) -> Any:
     left = removal.left_behind(name)
     removal.delete(name)
     return jsonify(deleted=name, left_behind=left)
+
+
+@blueprint.delete(f"{API}/<name>/lock")
+@requires("operator")
+@answers(Owned)
+def release(name: str) -> Any:
+    """Forget an account's failed log-ins, so that it is not refused any longer."""
+    row = accounts.credential(name)
+    throttle.release(row.name, row.account)
+    return jsonify(document(row))

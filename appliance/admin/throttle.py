@@ -32,6 +32,7 @@ class Attempt(NodeModel):
     what = TextField()
     address = TextField()
     time = FloatField()
+    account = TextField(default="")
 
 
 class KnownAddress(NodeModel):
@@ -67,28 +68,33 @@ def attempt(what: str, address: str, account: str = "") -> Iterator[None]:
     near = network(address)
     with database.node.atomic("immediate"):
         _must_be_few(what, near, limit)
-        made = [_count(what, near)]
+        made = [_count(what, near, account)]
         if account and not is_known(account, address):
             _must_be_few(f"{what} as", account, limit * PER_ACCOUNT)
-            made.append(_count(f"{what} as", account))
+            made.append(_count(f"{what} as", account, account))
     yield
     Attempt.delete().where(Attempt.id.in_(made)).execute()
 
 
-def _count(what: str, address: str) -> int:
+def _count(what: str, address: str, account: str) -> int:
     now = clock.now()
     Attempt.delete().where(Attempt.time < now - WINDOW_S).execute()
-    return int(Attempt.create(what=what, address=address, time=now).id)
+    made = Attempt.create(what=what, address=address, time=now, account=account)
+    return int(made.id)
+
+
+def _recent(what: str, address: str) -> int:
+    counted = (Attempt.what == what) & (Attempt.address == address)
+    since = clock.now() - WINDOW_S
+    return int(Attempt.select().where(counted & (Attempt.time > since)).count())
 
 
 def _must_be_few(what: str, address: str, limit: int) -> None:
-    recent = (Attempt.what == what) & (Attempt.address == address)
-    since = clock.now() - WINDOW_S
-    if Attempt.select().where(recent & (Attempt.time > since)).count() >= limit:
+    if _recent(what, address) >= limit:
         raise Problem(
             "too-many-attempts",
-            "Too many failed attempts; wait ten minutes. On the node itself, form "
-            "account password sets a new one at once.",
+            "Too many failed attempts; wait ten minutes, or ask an operator to let you "
+            "in again. On the node itself, form account reset does so at once.",
             status=429,
             retry_after=int(WINDOW_S),
         )
@@ -118,3 +124,21 @@ def remember(account: str, address: str) -> None:
 
 def forget(account: str) -> None:
     KnownAddress.delete().where(KnownAddress.account == account).execute()
+
+
+def locked_out(*names: str) -> list[str]:
+    """From where the account that goes by these names is refused for now: addresses,
+    and `new addresses` once its own count is full."""
+    since, limit = clock.now() - WINDOW_S, settings().auth.attempts
+    own = Attempt.account.in_(names) & (Attempt.time > since)
+    found = set()
+    for row in Attempt.select(Attempt.what, Attempt.address).where(own).distinct():
+        by_account = row.what.endswith(" as")
+        if _recent(row.what, row.address) >= limit * (PER_ACCOUNT if by_account else 1):
+            found.add("new addresses" if by_account else row.address)
+    return sorted(found)
+
+
+def release(*names: str) -> None:
+    """Forget the failures of the account that goes by these names."""
+    Attempt.delete().where(Attempt.account.in_(names)).execute()

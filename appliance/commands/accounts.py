@@ -89,6 +89,34 @@ def account_reset_second_factor(name: str) -> None:
     click.echo(f"{name} has no second factor any more; its sessions have ended.")
 
 
+@account.command("release")
+@click.argument("name")
+@plain_errors
+def account_release(name: str) -> None:
+    """Forget the failed log-ins of NAME, so that it may try again."""
+    call("DELETE", at(ACCOUNTS, name, "lock"))
+    click.echo(f"{name} may try again.")
+
+
+@account.command("reset")
+@click.argument("name")
+@click.option("--password", is_flag=True, help="Ask for a password; else a link.")
+@plain_errors
+def account_reset(name: str, password: bool) -> None:
+    """Take password and second factor of NAME away; as root, also while the node is
+    down."""
+    from appliance import clock, schema
+    from appliance.admin import invitations, recovery
+    from appliance.config import settings
+
+    schema.open_all(settings())
+    token = recovery.reset(name, ask("Password") if password else "")
+    click.echo(f"{name} has no second factor any more; its sessions have ended.")
+    if token:
+        expires = clock.rfc3339(clock.now() + invitations.HOURS * 3600)
+        say_link({"set_password": f"/password/{token}", "expires": expires})
+
+
 @account.command("delete")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")

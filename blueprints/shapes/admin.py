@@ -111,6 +111,9 @@ class Accounts(Answer):
 
 class Owned(Account):
     owns: dict[str, int] = Field(description="How many agents and instances.")
+    locked_out: list[str] = Field(
+        description="Where log-ins are refused from for now, since too many failed."
+    )
 
 
 class AccountWithTokens(Owned):

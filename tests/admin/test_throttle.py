@@ -122,3 +122,38 @@ def test_another_account_here_is_no_help(limit: int) -> None:
 )
 def test_an_attacker_has_one_address_or_a_64(address: str, network: str) -> None:
     assert throttle.network(address) == network
+
+
+def test_an_account_is_let_in_again_where_it_was_refused(limit: int) -> None:
+    for _ in range(limit):
+        fail("192.0.2.1", "ada")
+    assert throttle.locked_out("ada", "id-of-ada") == ["192.0.2.1"]
+    assert throttle.locked_out("bo") == []
+    throttle.release("ada", "id-of-ada")
+    assert throttle.locked_out("ada") == []
+    succeed("192.0.2.1", "ada")
+
+
+def test_an_account_that_many_guess_at_is_let_in_again(limit: int) -> None:
+    for number in range(limit * throttle.PER_ACCOUNT):
+        fail(f"198.51.100.{number}", "ada")
+    assert throttle.locked_out("ada") == ["new addresses"]
+    throttle.release("ada")
+    succeed("192.0.2.7", "ada")
+
+
+def test_letting_one_in_forgives_nobody_elses_failures(limit: int) -> None:
+    for name in ("bo",) * (limit - 1) + ("ada",):
+        fail("192.0.2.1", name)
+    throttle.release("ada")
+    fail("192.0.2.1", "ada")
+    with pytest.raises(Problem, match="Too many"):
+        succeed("192.0.2.1", "ada")
+
+
+def test_a_lock_ends_by_itself(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(limit):
+        fail("192.0.2.1", "ada")
+    later = clock.now() + throttle.WINDOW_S + 1
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert throttle.locked_out("ada") == []

@@ -327,3 +327,25 @@ def test_every_page_answers_whom_it_is_for(
         assert ada.get(path) == 200
         assert eve.get(path) == 200
         assert bo.get(path) == (200 if path == "/account" else 403)
+
+
+def test_an_operator_lets_a_locked_out_account_try_again(
+    ada: Person, bo: Person, eve: Person, nobody: FlaskClient
+) -> None:
+    def fails() -> int:
+        form = {"name": "bo", "password": "forgotten it all"}
+        return nobody.post("/login", data=form).status_code
+
+    call, headers = nobody, ada.bearer("admin")
+    while fails() != 429:
+        pass
+    found = call.get("/api/v1/admin/accounts/bo", headers=headers).get_json()
+    assert found["locked_out"] == ["127.0.0.1"]
+    assert "Locked out for now" in eve.browser.get("/admin/accounts/bo").text
+    assert bo.post("/admin/accounts/bo/release") == 403
+    assert ada.post("/admin/accounts/bo/release") == 303
+    assert fails() == 401
+    path = "/api/v1/admin/accounts/bo/lock"
+    found = call.delete(path, headers=headers).get_json()
+    assert found["locked_out"] == []
+    assert "Locked out" not in ada.browser.get("/admin/accounts/bo").text

@@ -136,3 +136,21 @@ def test_keys_are_sealed_by_another_phrase(
 
 
 SEAL = ["admin", "seal-keys"]
+
+
+def test_lost_accounts_are_reset_without_a_call(
+    form: Form, ada: accounts.Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(commands, "call")
+    assert "/password/" in form("account", "reset", "ada").output
+    done = form(
+        "account", "reset", "ada", "--password", input="staple under the moon\n"
+    )
+    assert done.exit_code == 0, done.output
+    assert "/password/" not in done.output
+    assert accounts.log_in("ada", "staple under the moon", "192.0.2.1") == ada
+    assert "accounts: ada" in form("account", "reset", "eve").output
+
+
+def test_who_failed_too_often_is_released(form: Form) -> None:
+    assert "may try again" in form("account", "release", "ada").output
