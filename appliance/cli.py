@@ -16,6 +16,7 @@ from appliance.commands.accounts import account, admin, audit, token
 from appliance.commands.agents import agent
 from appliance.commands.alerts import alerts
 from appliance.commands.instances import vmm
+from appliance.commands.logs import logs
 from appliance.commands.secrets import secret
 from appliance.commands.services import processes, services
 from appliance.commands.settings import settings_group
@@ -210,26 +211,6 @@ def metrics_command(subject: str) -> None:
     found = call("GET", "/api/v1/admin/metrics", params={"subject": subject})
     for name, item in found["metrics"].items():
         click.echo(f"{name:16} {item['value']:18,.1f} {item['unit']}")
-
-
-@main.command()
-@click.argument("process", default="")
-@click.option("-f", "--follow", "on", is_flag=True, help="Go on as lines come.")
-@click.option("-n", "--lines", default=50, show_default=True)
-@plain_errors
-def logs(process: str, on: bool, lines: int) -> None:
-    """Print the end of the log of PROCESS (state, jobs, web, …), or of all."""
-    from appliance.config import settings
-    from appliance.problems import NotFound
-
-    files = sorted(settings().log_dir.glob("*.log"))
-    chosen = [file for file in files if process in ("", file.stem)]
-    if not chosen:
-        known = ", ".join(file.stem for file in files) or "none yet"
-        raise NotFound("log-unknown", f"There is no log {process!r}; known: {known}.")
-    command = ["tail", *(["-F"] if on else []), "-n", str(lines)]
-    sys.stdout.flush()
-    os.execvp("tail", [*command, *map(str, chosen)])  # noqa: S606
 
 
 def show(diagnostics: Any) -> None:
@@ -502,6 +483,7 @@ for _command in (
     services,
     processes,
     settings_group,
+    logs,
 ):
     main.add_command(_command)
 

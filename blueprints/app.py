@@ -17,7 +17,7 @@ from appliance.admin import setup
 from appliance.config import settings
 from appliance.problems import DiskFull, Problem, Unavailable, is_disk_full
 from appliance.service import plugins
-from blueprints import access, audit, words
+from blueprints import access, audit, tracing, words
 from blueprints.ingress import behind_caddy
 
 ROOMS = (
@@ -40,6 +40,7 @@ ROOMS = (
     "navigation",
     "storage",
     "settings",
+    "logs",
     "metrics",
     "audit",
     "alerts",
@@ -74,14 +75,17 @@ def create_app() -> Flask:
     app.register_error_handler(HTTPException, show_http)
     app.register_error_handler(OperationalError, show_database)
     app.register_error_handler(OSError, show_disk)
+    app.before_request(tracing.begin)
     app.before_request(access.refuse_other_names)
     app.before_request(bound_body)
     app.before_request(access.refuse_other_sites)
     app.after_request(harden)
     app.after_request(audit.note)
+    app.after_request(tracing.end)
     app.context_processor(context)
     app.context_processor(navigate)
     app.jinja_env.filters.update(words.FILTERS)
+    vars(app)["log_exception"] = tracing.bug
     vars(app)["wsgi_app"] = behind_caddy(app.wsgi_app)
     return app
 

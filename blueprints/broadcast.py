@@ -52,7 +52,10 @@ def is_final(error: Exception) -> bool:
 
 @dataclass
 class Channel:
+    """`looks` is its own marker of changes, where the common one is not enough."""
+
     render: Callable[[], Update]
+    looks: Callable[[], object] = int
     viewers: int = 0
     update: Update | None = None
     marker: object = None
@@ -77,7 +80,12 @@ class Broadcast:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def join(self, key: Hashable, render: Callable[[], Update]) -> Viewer:
+    def join(
+        self,
+        key: Hashable,
+        render: Callable[[], Update],
+        looks: Callable[[], object] = int,
+    ) -> Viewer:
         """Look at a channel; raises Unavailable when too many look already."""
         with self._changed:
             if self.viewers() >= self._most:
@@ -87,7 +95,7 @@ class Broadcast:
                     "from time to time instead.",
                     retry_after=60,
                 )
-            channel = self._channels.setdefault(key, Channel(render))
+            channel = self._channels.setdefault(key, Channel(render, looks))
             channel.viewers += 1
             self._joined = True
             self._changed.notify_all()
@@ -135,7 +143,7 @@ class Broadcast:
 
     def _refresh(self, key: Hashable, channel: Channel) -> None:
         try:
-            marker = self._marker()
+            marker = self._marker(), channel.looks()
             if channel.ended or marker == channel.marker:
                 return
             update: Update | None = channel.render()

@@ -28,14 +28,21 @@ from blueprints.broadcast import Broadcast, Update, Viewer
 blueprint = Blueprint("live", __name__)
 View = Callable[[str], Update]
 VIEWS: dict[str, tuple[View, Callable[[str], object]]] = {}
+LOOKS: dict[str, Callable[[], object]] = {}
 HEARTBEAT_S = 15.0
 
 
-def view(name: str, must_see: Callable[[str], object] = str) -> Callable[[View], View]:
+def view(
+    name: str,
+    must_see: Callable[[str], object] = str,
+    looks: Callable[[], object] = int,
+) -> Callable[[View], View]:
     """Register what the pages marked `data-live="NAME"` show; `must_see` raises a
-    Problem where the caller may not look at the subject."""
+    Problem where the caller may not look at the subject. `looks` gives another value
+    whenever something changed that `marker` does not know of."""
 
     def register(render: View) -> View:
+        LOOKS[name] = looks
         VIEWS[name] = render, must_see
         return render
 
@@ -126,7 +133,9 @@ def events() -> Any:
     name, render, subject = chosen_view()
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     key = (name, subject, audience(g.account))
-    viewer = broadcast().join(key, renderer(app, g.account, render, subject))
+    viewer = broadcast().join(
+        key, renderer(app, g.account, render, subject), LOOKS[name]
+    )
     still = same_caller(app, request.environ, g.account)
     answer = Response(Stream(viewer, still), mimetype="text/event-stream")
     answer.headers["X-Accel-Buffering"] = "no"

@@ -20,6 +20,7 @@ SERVICE = Service(
         Page("/alerts/", "Alerts", rank=60, role="auditor", count=how_many),
         Page("/services/", "Services", "Administration", rank=10),
         Page("/admin/settings", "Settings", "Administration", rank=20, role="auditor"),
+        Page("/admin/logs", "Logs", "Administration", rank=15, role="auditor"),
         Page("/admin/storage", "Storage", "Administration", rank=30),
         Page("/api/", "API", "Administration", rank=65),
         Page("/admin/accounts", "Accounts", "Administration", rank=70, role="auditor"),

@@ -24,6 +24,9 @@ def ensure_users(settings: Settings) -> None:
             _add(name, "--groups", READERS)
     if not _is_user(CADDY):
         _add(CADDY)
+    operators = grp.getgrnam(settings.auth.operator_group)
+    if WEB not in operators.gr_mem:  # who may read the logs: the pages show them
+        _run("usermod", "--append", "--groups", operators.gr_name, WEB)
 
 
 def _add(name: str, *options: str) -> None:
