@@ -37,7 +37,8 @@ _SAID: dict[str, Level] = {
     "fatal": "error",
     "panic": "error",
 }
-_TIME = r"(?P<time>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(?:Z| ?[+-]\d\d:?\d\d)?)"
+_ZONE = r"(?:Z| ?[+-]\d\d:?\d\d)?"
+_TIME = rf"(?P<time>\d{{4}}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{{1,6}})?{_ZONE})"
 _PLAIN = (
     re.compile(rf"\[{_TIME}\] \[\d+\] \[(?P<level>[A-Z]+)\] (?P<text>.*)", re.DOTALL),
     re.compile(rf"{_TIME}: \d+: (?P<level>\w+) : (?P<text>.*)", re.DOTALL),
