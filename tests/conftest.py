@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -16,6 +18,11 @@ from appliance.layout import prepare
 from appliance.service import State, Status, services, write_status
 from appliance.state.__main__ import open_store
 from appliance.state.server import StateServer
+
+# what an app says of its requests is not what a command prints
+structlog.configure(
+    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
+)
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]

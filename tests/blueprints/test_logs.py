@@ -51,7 +51,10 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
 
     before = structlog.get_config()
     merge = structlog.contextvars.merge_contextvars
-    structlog.configure(processors=[merge, structlog.processors.add_log_level, keep])
+    structlog.configure(
+        processors=[merge, structlog.processors.add_log_level, keep],
+        wrapper_class=structlog.make_filtering_bound_logger(0),
+    )
     yield found
     structlog.configure(**before)
 
