@@ -1,4 +1,8 @@
-"""Caddy of a running node follows the settings: it reloads without losing a request."""
+"""Caddy of a running node follows the settings, without a restart.
+
+It closes the connections that clients keep open: one that uses such a one just then
+must ask again.
+"""
 
 from __future__ import annotations
 
