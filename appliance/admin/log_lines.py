@@ -48,6 +48,7 @@ _PLAIN = (
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _OURS = frozenset({"event", "level", "timestamp", "request_id", "exception"})
 _CADDYS = frozenset({"msg", "level", "ts", "logger"})
+_KNOWN = frozenset("01234567")
 _PRIORITIES: tuple[Level, ...] = (*("error",) * 4, "warning", "info", "info", "debug")
 
 
@@ -132,7 +133,7 @@ def of_journal(process: str, document: Mapping[str, Any]) -> Entry | None:
     if own is not None:
         return replace(own, time=micros / 1e6)
     priority = str(document.get("PRIORITY", "6"))
-    level = _PRIORITIES[int(priority)] if priority in "01234567" else "info"
+    level = _PRIORITIES[int(priority)] if priority in _KNOWN else "info"
     return Entry(process, micros / 1e6, level, shown(said))
 
 
