@@ -107,7 +107,7 @@ def answered(method: str, path: str, **arguments: Any) -> Iterator[Any]:
     try:
         with (
             httpx.Client(transport=transport, timeout=3700) as client,
-            client.stream(method, f"http://node{path}", **arguments) as answer,
+            client.stream(method, f"http://localhost{path}", **arguments) as answer,
         ):
             if answer.status_code >= 400:
                 answer.read()

@@ -32,7 +32,9 @@ NAME = "bench-peer"
 def node() -> httpx.Client:
     socket = str(settings().run_dir / "cli.sock")
     transport = httpx.HTTPTransport(uds=socket)
-    return httpx.Client(transport=transport, base_url="http://node", timeout=LIMIT_S)
+    return httpx.Client(
+        transport=transport, base_url="http://localhost", timeout=LIMIT_S
+    )
 
 
 def deploy(client: httpx.Client) -> tuple[float, dict[str, Any]]:

@@ -109,7 +109,7 @@ def compare(folder: Path) -> dict[str, object]:
     processes = start_node(folder)
     socket = folder / "run" / "cli.sock"
     client = httpx.Client(
-        transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://node"
+        transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://localhost"
     )
     try:
         until((folder / "run" / "state.sock").exists, "form-state")

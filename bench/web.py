@@ -121,7 +121,7 @@ def until(check: Callable[[], bool], what: str) -> None:
 
 def client(socket: Path) -> httpx.Client:
     transport = httpx.HTTPTransport(uds=str(socket))
-    return httpx.Client(transport=transport, base_url="http://node", timeout=30)
+    return httpx.Client(transport=transport, base_url="http://localhost", timeout=30)
 
 
 def fill() -> None:

@@ -109,7 +109,7 @@ def test_a_reload_under_load_loses_no_request_and_no_stream(
 
     def call() -> None:
         transport = httpx.HTTPTransport(uds=str(settings.run_dir / "gateway.sock"))
-        with httpx.Client(transport=transport, base_url="http://node") as client:
+        with httpx.Client(transport=transport, base_url="http://localhost") as client:
             while not stop.is_set():
                 answers.append(client.get("/healthz").status_code)
 
