@@ -221,6 +221,8 @@ def test_what_libvirtd_is_needed_for_waits_until_it_is_back(node: Node) -> None:
     borne (ENGINE_WAIT_S), and nothing but the end of that tells ten from sixty."""
     instance = node.form("vmm", "list").split()[0]
     node.supervise("stop", "libvirtd")
+    until(lambda: "degraded" in node.form("status"), 30, "its absence is told")
+    assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
     rebooting = subprocess.Popen(
         [FORM, "vmm", "reboot", instance],
         env=node.environment,
@@ -228,8 +230,7 @@ def test_what_libvirtd_is_needed_for_waits_until_it_is_back(node: Node) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    until(lambda: "degraded" in node.form("status"), 30, "its absence is told")
-    assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
+    until(lambda: node.step() == "reboot", 30, "the reboot is asked for")
     assert rebooting.poll() is None
     node.supervise("start", "libvirtd")
     said, _ = rebooting.communicate(timeout=60)
