@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 from xdist.remote import Producer
@@ -19,6 +20,8 @@ from appliance.service import State, Status, services, write_status
 from appliance.state.__main__ import open_store
 from appliance.state.server import StateServer
 
+hypothesis.settings.register_profile("formation", deadline=None)  # machines are busy
+hypothesis.settings.load_profile("formation")
 # what an app says of its requests is not what a command prints
 structlog.configure(
     wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
