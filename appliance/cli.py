@@ -281,7 +281,12 @@ def register(formfile: Any, build_id: str, image: str) -> None:
 
 
 @pack.command("base")
-@click.option("--suite", default="trixie", show_default=True)
+@click.option(
+    "--suite",
+    type=click.Choice(["trixie", "bookworm"]),
+    default="trixie",
+    show_default=True,
+)
 @plain_errors
 def pack_base(suite: str) -> None:
     """Make the guest base image, once."""
@@ -299,7 +304,7 @@ def make_base(suite: str, folder: Path) -> None:
     command = [sys.executable, "-m", "image.guest.build", "--suite", suite]
     done = subprocess.run([*command, "--out", str(out)], check=False)
     if done.returncode:
-        sys.exit(done.returncode)
+        raise click.ClickException("The guest base was not made; above is why.")
 
 
 @pack.command("images")

@@ -16,11 +16,12 @@ from appliance.config import Settings, settings
 from appliance.layout import prepare
 from appliance.operations import Kind, Run, Runner, Step
 from appliance.problems import Problem, is_disk_full
-from appliance.service import choose
+from appliance.service import choose, services
 from appliance.state.__main__ import open_store
 from appliance.state.server import StateServer
 from appliance.vmm import instances
 from blueprints import create_app
+from tests.conftest import say
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,6 +80,8 @@ def fill(config: Settings) -> Path:
 def asked_by_web() -> None:
     config = node()
     choose(config, [])
+    for name in services():
+        say(config, name, "running")
     hashed = accounts.hash_password("correct horse battery")
     serve_records(config)
     account = accounts.create("ada", hashed, ("operator",))

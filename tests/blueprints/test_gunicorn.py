@@ -103,7 +103,11 @@ def test_a_reload_under_load_loses_no_request_and_no_stream(
 ) -> None:
     """SIGHUP to the master: the same worker goes on, with the new settings."""
     server = Agent(streaming=True)
-    (master,) = psutil.Process().children()
+    (master,) = (
+        child
+        for child in psutil.Process().children()
+        if str(settings.run_dir) in " ".join(child.cmdline())
+    )
     workers = master.children()
     stop, answers = threading.Event(), []
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from appliance import terminal
+from appliance import cli, terminal
 from appliance.cli import main
 from appliance.config import Settings
 from tests.commands.test_commands import agent as agent  # noqa: PLC0414
@@ -45,6 +45,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
         raise click.ClickException("that is not done here")
 
     monkeypatch.setattr(terminal, "patiently", become)
+    monkeypatch.setattr(cli, "make_base", become)
 
     for name in ("execv", "execvp"):
         monkeypatch.setattr(os, name, become)

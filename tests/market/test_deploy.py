@@ -14,7 +14,7 @@ import pytest
 
 from appliance import formnet, operations, pack, state, vmm
 from appliance.config import Settings
-from appliance.market import deploy, handover, lifecycle, orders
+from appliance.market import boot, deploy, handover, lifecycle, orders
 from appliance.problems import EngineGone, Problem
 from appliance.state.server import StateServer
 from appliance.vmm import pci
@@ -358,7 +358,7 @@ def test_an_agent_that_never_gets_healthy_is_told_with_its_last_lines(
 ) -> None:
     short = settings.vmm.model_copy(update={"boot_timeout_s": 0.3})
     changed = settings.model_copy(update={"vmm": short})
-    monkeypatch.setattr(deploy, "settings", lambda: changed)
+    monkeypatch.setattr(boot, "settings", lambda: changed)
     monkeypatch.setattr(vmm, "probe_health", lambda *of: (False, "refused"))
     monkeypatch.setattr(vmm, "domain_state", lambda instance: "running")
     monkeypatch.setattr(
