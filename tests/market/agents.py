@@ -60,7 +60,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = int(self.headers["Content-Length"])
-        task = json.loads(self.rfile.read(length))
+        sent = self.rfile.read(length)
+        if len(sent) < length:  # the caller was cut off
+            return
+        task = json.loads(sent)
         self.server.calls.append(task)
         self.server.called.set()
         if not self.server.takes_tasks:
