@@ -119,7 +119,7 @@ install_environment() {
 
 # For a node: a copy of this checkout where the node's own users can read it.
 install_node() {
-  local parts="appliance blueprints jobs templates image examples" code
+  local parts="appliance blueprints jobs templates image examples docs/runbooks" code
   [ ! -d systemd ] || parts="$parts systemd"
   make_environment "$PREFIX" requirements.lock
   # shellcheck disable=SC2086

@@ -20,7 +20,7 @@ from typing import Any
 from peewee import AutoField, FloatField, TextField
 
 from appliance import clock
-from appliance.database import NodeModel, node
+from appliance.database import NodeModel, keep_newest, node
 
 COLUMNS = ("account", "address", "action", "subject", "outcome")
 
@@ -130,11 +130,7 @@ def erase(account: str) -> int:
 
 def trim(keep: int) -> int:
     """Drop all but the newest `keep` rows; says how many went."""
-    oldest = Audit.select(Audit.id).order_by(Audit.id.desc()).offset(keep).limit(1)
-    first = oldest.scalar()
-    if first is None:
-        return 0
-    return int(Audit.delete().where(Audit.id <= first).execute())
+    return keep_newest(Audit, keep)
 
 
 def ends() -> dict[str, Any]:

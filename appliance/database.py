@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from peewee import Model, OperationalError, SqliteDatabase, Update
+from peewee import Expression, Model, OperationalError, SqliteDatabase, Update
 
 from appliance.problems import Problem
 
@@ -82,6 +82,17 @@ def jot(change: Update) -> None:
     database is locked or its disk full."""
     with contextlib.suppress(OperationalError):
         change.execute()
+
+
+def keep_newest(table: type[Model], keep: int, *among: Expression) -> int:
+    """Drop all but the newest `keep` rows (by `id`), of those that fit `among` where
+    it is given; says how many went."""
+    ids = table.id  # type: ignore[attr-defined]
+    found = table.select(ids).where(*among) if among else table.select(ids)
+    first = found.order_by(ids.desc()).offset(keep).limit(1).scalar()
+    if first is None:
+        return 0
+    return int(table.delete().where(ids <= first, *among).execute())
 
 
 def _belong_to_folder(path: Path) -> None:

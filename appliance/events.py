@@ -5,7 +5,7 @@ from __future__ import annotations
 from peewee import AutoField, FloatField, TextField
 
 from appliance import clock
-from appliance.database import NodeModel
+from appliance.database import NodeModel, keep_newest
 
 
 class Event(NodeModel):
@@ -33,8 +33,4 @@ def lately(limit: int = 20) -> list[Event]:
 
 def trim(keep: int) -> int:
     """Drop all but the newest `keep` events; says how many went."""
-    oldest = Event.select(Event.id).order_by(Event.id.desc()).offset(keep).limit(1)
-    first = oldest.scalar()
-    if first is None:
-        return 0
-    return int(Event.delete().where(Event.id <= first).execute())
+    return keep_newest(Event, keep)

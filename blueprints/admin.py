@@ -95,7 +95,8 @@ def log_in_by_code() -> Any:
         return redirect("/login", 303)
     g.tried = account.name
     try:
-        second_factor.check(account.id, request.form.get("code", ""), remote_address())
+        code = request.form.get("code", "")
+        second_factor.check(account.id, account.name, code, remote_address())
     except Problem as problem:
         return render_template("admin/code.html", error=problem.detail), problem.status
     second_factor.forget(request.cookies.get(PENDING, ""))

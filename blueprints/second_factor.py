@@ -48,6 +48,11 @@ def picture(secret: str) -> str:
     return drawn.getvalue().decode()
 
 
+def confirmed(code: str) -> list[str]:
+    account = g.account
+    return second_factor.confirm(account.id, account.name, code, remote_address())
+
+
 @blueprint.get("/account/second-factor")
 @requires("account")
 def page() -> Any:
@@ -66,7 +71,7 @@ def begin_page() -> Any:
 def confirm_page() -> Any:
     try:
         code = request.form.get("code", "")
-        codes = second_factor.confirm(g.account.id, code, remote_address())
+        codes = confirmed(code)
     except (Invalid, Conflict) as problem:
         return render(error=problem.detail, status=problem.status)
     return render(codes)
@@ -77,9 +82,8 @@ def confirm_page() -> Any:
 def off_page() -> Any:
     """Needs a code: who finds a browser open cannot turn it off."""
     try:
-        second_factor.check(
-            g.account.id, request.form.get("code", ""), remote_address()
-        )
+        code = request.form.get("code", "")
+        second_factor.check(g.account.id, g.account.name, code, remote_address())
     except Problem as problem:
         return render(error=problem.detail, status=problem.status)
     second_factor.turn_off(g.account.id)
@@ -111,7 +115,7 @@ def begin() -> Any:
 @answers(RecoveryCodes, problems=(409, 429))
 def confirm(body: Code) -> Any:
     """Turn it on by a code; gives the recovery codes, this once."""
-    codes = second_factor.confirm(g.account.id, body.code, remote_address())
+    codes = confirmed(body.code)
     return jsonify(recovery_codes=codes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from flask import (
@@ -85,6 +86,7 @@ def address(service: Service) -> str:
     return request.host_url.rstrip("/") + path if has_request_context() else path
 
 
+@cache
 def version() -> str:
     from importlib.metadata import version as installed
 

@@ -7,10 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from appliance import database, events
+from appliance.config import Settings
 from appliance.database import Connection
+from appliance.events import Event
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_a_file_that_cannot_be_opened_is_one_error_only(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         Connection(tmp_path / "absent" / "node.db")
+
+
+def test_the_newest_rows_are_kept_also_of_some_alone(settings: Settings) -> None:
+    for number in range(6):
+        events.happened(str(number), service="a" if number % 2 else "b")
+    assert database.keep_newest(Event, 2, Event.service == "a") == 1
+    assert [e.text for e in Event.select()] == ["0", "2", "3", "4", "5"]
+    assert database.keep_newest(Event, 9) == 0
+    assert database.keep_newest(Event, 0) == 5
+    assert Event.select().count() == 0

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from appliance import clock, events, operations, wake
+from appliance import clock, events, wake
+from appliance.admin import verbs
 from appliance.config import settings
 from appliance.operations import Kind, Run, Step
 from appliance.problems import Conflict, NotFound, Problem
@@ -21,25 +22,9 @@ from appliance.service import (
     read_status,
     services,
 )
-from appliance.wishes import VERBS, Verb, Wish, ask, should_run, wishes
+from appliance.wishes import Verb, Wish, ask, should_run, wishes
 
 WAIT_S = 60.0
-DOING = {
-    "start": "Starting",
-    "stop": "Stopping",
-    "restart": "Restarting",
-    "reload": "Reloading",
-    "enable": "Enabling",
-    "disable": "Disabling",
-}
-DONE = {
-    "start": "was started",
-    "stop": "was stopped",
-    "restart": "was restarted",
-    "reload": "was reloaded",
-    "enable": "will start with the node",
-    "disable": "will no longer start with the node",
-}
 
 
 def known(name: str) -> Service:
@@ -57,20 +42,11 @@ def request(name: str, verb: str, account: str) -> str:
     """Queue the act and return the operation's id; raises NotFound, Conflict."""
     service = known(name)
     must_be_sensible(service, verb)
-    return operations.submit(
-        "service-control",
-        title=f"{DOING[verb]} {name}",
-        subject=name,
-        params={"verb": verb},
-        account=account,
-    )
+    return verbs.submit("service-control", name, name, verb, account)
 
 
 def must_be_sensible(service: Service, verb: str) -> None:
-    if verb not in VERBS:
-        raise NotFound(
-            "verb-unknown", f"A service cannot {verb!r}; it can {', '.join(VERBS)}."
-        )
+    verbs.must_be_known("service", verb)
     if chosen(settings()) is None:
         raise Conflict("setup-incomplete", "The set-up is not done; services wait.")
     if service.always and verb in ("stop", "disable"):
@@ -138,7 +114,7 @@ def settle(run: Run) -> None:
                 status=504,
             )
         pause.wait(0.2)
-    text = f"{service.title} {DONE[verb]}"
+    text = f"{service.title} {verbs.DONE[verb]}"
     events.happened(text, service="admin", subject=service.name)
     run.memory["result"] = {"state": read_status(settings(), service).state}
 

@@ -6,7 +6,7 @@ from peewee import AutoField, FloatField, TextField
 
 from appliance import clock
 from appliance.config import Settings
-from appliance.database import NodeModel, node
+from appliance.database import NodeModel, keep_newest
 from appliance.service import read_status, services
 
 KEPT = 200
@@ -32,7 +32,7 @@ def note(settings: Settings) -> int:
         Health.create(
             service=name, time=clock.now(), state=status.state, reason=status.reason
         )
-        trim(name)
+        keep_newest(Health, KEPT, Health.service == name)
         changed += 1
     return changed
 
@@ -46,12 +46,3 @@ def history(service: str, limit: int = 20) -> list[Health]:
     """The newest first."""
     rows = Health.select().where(Health.service == service)
     return list(rows.order_by(Health.id.desc()).limit(limit))
-
-
-def trim(service: str) -> None:
-    node.execute_sql(
-        "delete from health where service = ? and id <= "
-        "(select id from health where service = ? order by id desc "
-        "limit 1 offset ?)",
-        (service, service, KEPT),
-    )

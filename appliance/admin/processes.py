@@ -14,12 +14,13 @@ from typing import Any
 
 import psutil
 
-from appliance import bounds, clock, events, operations, supervision
+from appliance import bounds, clock, events, supervision
+from appliance.admin import verbs
 from appliance.admin.connections import connections, family
 from appliance.admin.programs import Program, known, programs, units
 from appliance.config import Settings, settings
 from appliance.operations import Kind, Run, Step
-from appliance.problems import Conflict, EngineGone, NotFound, Problem, Unavailable
+from appliance.problems import Conflict, EngineGone, Problem, Unavailable
 from appliance.provisions import Provision, provide, provisions
 from appliance.service import write_json
 from appliance.supervision import Kept
@@ -27,23 +28,6 @@ from appliance.supervision import Kept
 Document = dict[str, Any]
 WAIT_S = 60.0
 CONNECTIONS = 200
-VERBS = ("start", "stop", "restart", "reload", "enable", "disable")
-TITLES = {
-    "start": "Starting",
-    "stop": "Stopping",
-    "restart": "Restarting",
-    "reload": "Reloading",
-    "enable": "Enabling",
-    "disable": "Disabling",
-}
-PAST = {
-    "start": "was started",
-    "stop": "was stopped",
-    "restart": "was restarted",
-    "reload": "was reloaded",
-    "enable": "will start with the node",
-    "disable": "will no longer start with the node",
-}
 
 
 def report_file(config: Settings) -> Path:
@@ -132,20 +116,11 @@ def one(config: Settings, name: str) -> Document:
 def request(name: str, verb: str, account: str) -> str:
     """Queue the act; returns the operation's id. Raises NotFound, Conflict."""
     must_be_sensible(known(settings(), name), verb)
-    return operations.submit(
-        "process-control",
-        title=f"{TITLES[verb]} formation-{name}",
-        subject=name,
-        params={"verb": verb},
-        account=account,
-    )
+    return verbs.submit("process-control", f"formation-{name}", name, verb, account)
 
 
 def must_be_sensible(program: Program, verb: str) -> None:
-    if verb not in VERBS:
-        raise NotFound(
-            "verb-unknown", f"A process cannot {verb!r}; it can {', '.join(VERBS)}."
-        )
+    verbs.must_be_known("process", verb)
     if verb in ("stop", "disable") and not program.may_stop:
         raise Conflict(
             "process-needed",
@@ -203,7 +178,8 @@ def settle(run: Run) -> None:
         run.progress(None, kept.state)
         pause.wait(0.2)
     refresh(settings())
-    events.happened(f"formation-{name} {PAST[verb]}", service="admin", subject=name)
+    text = f"formation-{name} {verbs.DONE[verb]}"
+    events.happened(text, service="admin", subject=name)
     run.memory["result"] = {"pid": kept.pid, "state": kept.state}
 
 

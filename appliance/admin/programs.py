@@ -10,6 +10,7 @@ from typing import Any
 from appliance.config import Settings
 from appliance.layout import CADDY, DNS, READERS, STATE, WEB
 from appliance.problems import NotFound
+from appliance.supervision import SYSTEMD
 
 THREADS = {"web": 32, "gateway": 256}
 """A request that waits for a task holds a thread (`market.calls`)."""
@@ -50,83 +51,93 @@ def _gunicorn(name: str, sockets: tuple[tuple[str, str], ...], **about: Any) -> 
 
 
 def programs(settings: Settings) -> tuple[Program, ...]:
-    """What runs, engines first."""
-    python = sys.executable
-    state, dns = (python, "-m", "appliance.state"), (python, "-m", "appliance.dns")
-    operators = settings.auth.operator_group
-    caddyfile = str(settings.run_dir / "Caddyfile")
-    caddy = ("caddy", "run", "--config", caddyfile, "--adapter=caddyfile")
-    asked = (("state.sock", READERS),)
-    ours = (
-        Program(
-            "state",
-            state,
-            20,
-            STATE,
-            sockets=asked,
-            phrase=True,
-            title="Records",
-            without="Nothing can be changed; pages show what was.",
-            may_stop=False,
-        ),
-        Program(
-            "jobs",
-            (python, "-m", "jobs"),
-            25,
-            stop_wait_s=60,
-            title="Builds, machines, network",
-            without="Operations wait, and machines go on unwatched.",
-            may_stop=False,
-        ),
-        Program(
-            "dns",
-            dns,
-            30,
-            DNS,
-            capability=LOW_PORTS,
-            title="Names",
-            without="No name is answered.",
-        ),
-        _gunicorn(
-            "web",
-            (("web.sock", CADDY), ("cli.sock", operators)),
-            title="Pages and API",
-            without="Pages, API and the form command do not answer.",
-            may_stop=False,
-        ),
-        _gunicorn(
-            "gateway",
-            (("gateway.sock", CADDY),),
-            title="Task calls and live pages",
-            without="Agents cannot be called, and pages do not update themselves.",
-        ),
-        Program(
-            "caddy",
-            caddy,
-            40,
-            CADDY,
-            capability=LOW_PORTS,
-            title="Caddy, the front door",
-            without="Browsers reach nothing; start it again by form processes start.",
-            may_reload=False,
-        ),
-    )
-    if Path("/run/systemd/system").exists():
-        return ours
+    """What runs, engines first; systemd has a libvirtd of its own."""
+    ours = (_state(), _jobs(), _dns(), _web(settings), _gateway(), _caddy(settings))
+    return ours if SYSTEMD.exists() else (_libvirtd(), *ours)
+
+
+def _libvirtd() -> Program:
     file = Path(__file__).parents[1] / "vmm" / "engine.py"
-    keeper = (python, "-P", str(file))  # without its package, which is 25 MB more
-    return (
-        Program(
-            "libvirtd",
-            keeper,
-            10,
-            stop_wait_s=20,
-            title="libvirt",
-            without="Machines go on, but none can be started or stopped.",
-            may_reload=False,
-            may_limit=False,
-        ),
-        *ours,
+    return Program(
+        "libvirtd",
+        (sys.executable, "-P", str(file)),  # without its package, which is 25 MB more
+        10,
+        stop_wait_s=20,
+        title="libvirt",
+        without="Machines go on, but none can be started or stopped.",
+        may_reload=False,
+        may_limit=False,
+    )
+
+
+def _state() -> Program:
+    return Program(
+        "state",
+        (sys.executable, "-m", "appliance.state"),
+        20,
+        STATE,
+        sockets=(("state.sock", READERS),),
+        phrase=True,
+        title="Records",
+        without="Nothing can be changed; pages show what was.",
+        may_stop=False,
+    )
+
+
+def _jobs() -> Program:
+    return Program(
+        "jobs",
+        (sys.executable, "-m", "jobs"),
+        25,
+        stop_wait_s=60,
+        title="Builds, machines, network",
+        without="Operations wait, and machines go on unwatched.",
+        may_stop=False,
+    )
+
+
+def _dns() -> Program:
+    return Program(
+        "dns",
+        (sys.executable, "-m", "appliance.dns"),
+        30,
+        DNS,
+        capability=LOW_PORTS,
+        title="Names",
+        without="No name is answered.",
+    )
+
+
+def _web(settings: Settings) -> Program:
+    return _gunicorn(
+        "web",
+        (("web.sock", CADDY), ("cli.sock", settings.auth.operator_group)),
+        title="Pages and API",
+        without="Pages, API and the form command do not answer.",
+        may_stop=False,
+    )
+
+
+def _gateway() -> Program:
+    return _gunicorn(
+        "gateway",
+        (("gateway.sock", CADDY),),
+        title="Task calls and live pages",
+        without="Agents cannot be called, and pages do not update themselves.",
+    )
+
+
+def _caddy(settings: Settings) -> Program:
+    file = str(settings.run_dir / "Caddyfile")
+    return Program(
+        "caddy",
+        ("caddy", "run", "--config", file, "--adapter=caddyfile"),
+        40,
+        CADDY,
+        capability=LOW_PORTS,
+        title="Caddy, the front door",
+        without="Browsers reach nothing; start it again by form processes start.",
+        may_reload=False,
     )
 
 

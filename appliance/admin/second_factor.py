@@ -86,11 +86,12 @@ def address(secret: str, name: str, node: str) -> str:
     return pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=issuer)
 
 
-def confirm(account: str, code: str, where: str) -> list[str]:
-    """Turn it on, and give the recovery codes, which are shown this once."""
+def confirm(account: str, name: str, code: str, where: str) -> list[str]:
+    """Turn it on, and give the recovery codes, which are shown this once. `name` is the
+    account's, by which failed attempts are counted."""
     if not pending_secret(account):
         raise Conflict("second-factor-unasked", "Begin first: a secret is needed.")
-    with throttle.attempt("code", where, account=account):
+    with throttle.attempt("code", where, account=name):
         _use(account, code)
     with database.node.atomic("immediate"):
         SecondFactor.update(confirmed=clock.now()).where(
@@ -120,9 +121,9 @@ def digest(text: str) -> str:
     return sha256(text.strip().lower().encode()).hexdigest()
 
 
-def check(account: str, code: str, where: str) -> None:
+def check(account: str, name: str, code: str, where: str) -> None:
     """Take a code or a recovery code; raises Invalid, or too-many-attempts."""
-    with throttle.attempt("code", where, account=account):
+    with throttle.attempt("code", where, account=name):
         _use(account, code)
 
 

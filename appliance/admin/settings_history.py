@@ -12,7 +12,7 @@ from peewee import AutoField, FloatField, TextField
 
 from appliance import clock
 from appliance.admin.configuration import changes, difference
-from appliance.database import NodeModel, node
+from appliance.database import NodeModel, keep_newest, node
 from appliance.problems import NotFound
 
 KEPT = 100
@@ -41,11 +41,7 @@ def note(account: str, why: str, operation: str, before: str, after: str) -> Non
         if last and last[0].after != before:
             _add("", BY_HAND, "", last[0].after, before)
         _add(account, why, operation, before, after)
-        oldest = SettingChange.select(SettingChange.id).order_by(
-            SettingChange.id.desc()
-        )
-        kept = oldest.limit(KEPT)
-        SettingChange.delete().where(SettingChange.id.not_in(kept)).execute()
+        keep_newest(SettingChange, KEPT)
 
 
 def _add(account: str, why: str, operation: str, before: str, after: str) -> None:

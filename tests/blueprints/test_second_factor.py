@@ -37,7 +37,9 @@ def enrolled(at: Callable[[int], None], ada: Person) -> tuple[str, list[str]]:
     """ada's secret and recovery codes."""
     at(0)
     secret = second_factor.begin(ada.account.id)
-    return secret, second_factor.confirm(ada.account.id, code(secret), "192.0.2.1")
+    return secret, second_factor.confirm(
+        ada.account.id, "ada", code(secret), "192.0.2.1"
+    )
 
 
 def log_in(browser: FlaskClient, code: str | None) -> tuple[int, str]:

@@ -19,7 +19,7 @@ from appliance.admin.alerts.evaluation import Alert
 from appliance.admin.alerts.message import Message
 from appliance.admin.alerts.targets import Hook, Target
 from appliance.config import Settings, settings
-from appliance.database import NodeModel
+from appliance.database import NodeModel, keep_newest
 from appliance.operations import Kind, Run, Step
 from appliance.problems import Problem
 
@@ -161,9 +161,7 @@ def lately(limit: int = 100) -> list[Delivery]:
 
 
 def trim(keep: int) -> None:
-    done = Delivery.select(Delivery.id).where(Delivery.state != "queued")
-    old = done.order_by(Delivery.id.desc()).offset(keep).limit(-1)
-    Delivery.delete().where(Delivery.id.in_(old)).execute()
+    keep_newest(Delivery, keep, Delivery.state != "queued")
 
 
 def send_trial(run: Run) -> None:

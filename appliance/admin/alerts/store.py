@@ -19,7 +19,7 @@ from appliance.admin.alerts.evaluation import (
     to_tell,
 )
 from appliance.config import Settings
-from appliance.database import NodeModel, node
+from appliance.database import NodeModel, keep_newest, node
 from appliance.problems import Invalid, NotFound
 
 LONGEST_S = 366 * 86400
@@ -192,6 +192,4 @@ def trim(keep: int) -> None:
     """Drop old resolved alerts and silences."""
     old = Row.select(Row.id).where(Row.state == "resolved").order_by(Row.ended.desc())
     Row.delete().where(Row.id.in_(old.offset(keep).limit(-1))).execute()
-    past = SilenceRow.select(SilenceRow.id).where(SilenceRow.until <= clock.now())
-    last = past.order_by(SilenceRow.id.desc()).offset(keep).limit(-1)
-    SilenceRow.delete().where(SilenceRow.id.in_(last)).execute()
+    keep_newest(SilenceRow, keep, SilenceRow.until <= clock.now())
