@@ -13,6 +13,7 @@ from appliance.config import Settings
 from appliance.problems import Invalid, NotFound
 from appliance.service import Status, choose, services, write_status
 from appliance.state.server import StateServer
+from tests.blueprints.test_metrics import INSTANCE
 
 
 class Watched:
@@ -147,20 +148,6 @@ def test_signals_tell_of_services_instances_and_the_machine(node: Settings) -> N
     assert found["clock", "node"] in ("synchronised", "not synchronised")
     assert 0 < float(found["disk_used_percent", "node"]) <= 100
     assert ("certificate_days_left", "node") not in found
-
-
-INSTANCE = {
-    "agent": "ada/echo",
-    "owner_name": "ada",
-    "name": "echo",
-    "version": "0.1.0",
-    "state": "healthy",
-    "reason": "",
-    "desired": "running",
-    "address": "10.42.0.2",
-    "memory_mib": 512,
-    "vcpu": 1,
-}
 
 
 def test_the_certificate_is_watched(node: Settings) -> None:
