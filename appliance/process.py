@@ -76,6 +76,7 @@ def run_rounds(
 
     def end(number: int, frame: object) -> None:
         ended.set()
+        waiter.poke()
 
     def reload(number: int, frame: object) -> None:
         reloads.set()

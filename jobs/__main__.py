@@ -13,7 +13,7 @@ from appliance.config import Settings, settings
 from appliance.host import Host
 from appliance.operations import Runner
 from appliance.process import opened, run_rounds, set_up_logging
-from jobs.clock import timetable
+from jobs.clock import ending, timetable
 
 log = structlog.get_logger()
 
@@ -39,11 +39,14 @@ def main() -> None:
     runner.recover()
     scheduler = timetable(config)
     scheduler.start()
-    waiter = wake.Waiter(config.run_dir, "jobs")
-    try:
-        run_rounds(host, waiter, runner.round, runner.stop)
-    finally:
+
+    def leave() -> None:
+        ending.set()
         scheduler.shutdown(wait=False)
+        runner.stop()
+
+    waiter = wake.Waiter(config.run_dir, "jobs")
+    run_rounds(host, waiter, runner.round, leave)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ from appliance.problems import EngineGone, Problem
 log = structlog.get_logger()
 Job = Callable[[Settings], object]
 TRIES, AGAIN_S = 5, 1.0
+ending = threading.Event()
+"""Set when formation-jobs ends: no job waits any longer for an engine."""
 
 
 def trim_events(settings: Settings) -> None:
@@ -105,7 +107,8 @@ def _try(job: Job, settings: Settings) -> None:
             job(settings)
             return
         except EngineGone:
-            threading.Event().wait(AGAIN_S)
+            if ending.wait(AGAIN_S):
+                return
     job(settings)
 
 

@@ -105,3 +105,18 @@ def test_ended_sessions_and_old_attempts_go(settings: Settings) -> None:
     assert sessions.find(token) is not None
     assert Attempt.select().count() == 0
     assert [row.name for row in ApiToken.select()] == ["for ever"]
+
+
+def test_nothing_is_waited_for_once_the_process_ends(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, tries = threading.Event(), []
+    ended.set()
+    monkeypatch.setattr(timetable, "ending", ended)
+
+    def job(config: Settings) -> None:
+        tries.append(config)
+        raise EngineGone("away", "libvirt is away.")
+
+    timetable.patient(job)(settings)
+    assert len(tries) == 1
