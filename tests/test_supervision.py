@@ -159,3 +159,23 @@ def test_units_are_asked_and_told(systemctl: Path) -> None:
     assert "kill --kill-whom=main --signal=HUP formation-dns.service" in said
     with pytest.raises(NotFound):
         keeper.start("nobody")
+
+
+def test_one_that_ended_and_is_about_to_be_brought_back_has_not_failed(
+    keeper: Supervisord,
+) -> None:
+    seen, ended = set[str](), threading.Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            seen.add(state(keeper, "sleeper").state)
+
+    watching = threading.Thread(target=look)
+    watching.start()
+    for _ in range(3):
+        before = state(keeper, "sleeper").pid
+        keeper.signal("sleeper", "TERM")
+        until(lambda before=before: state(keeper, "sleeper").pid not in (0, before))  # type: ignore[misc]
+    ended.set()
+    watching.join()
+    assert "failed" not in seen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from werkzeug.serving import make_server
 
 from appliance import clock, events, identity, operations, state
 from appliance.config import Settings
@@ -20,6 +18,7 @@ from appliance.metrics import store
 from appliance.service import services
 from blueprints import live
 from tests.blueprints.test_metrics import INSTANCE
+from tests.serving import served
 
 pytestmark = pytest.mark.browser
 WIDTHS = (1280, 390)
@@ -44,14 +43,8 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def address(app: Flask) -> Iterator[str]:
     live.broadcast.cache_clear()
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(app) as found:
+        yield found
 
 
 @dataclass

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
-from werkzeug.serving import make_server
 
 from appliance import operations
 from appliance.admin import accounts, sessions
@@ -16,6 +14,7 @@ from appliance.config import Settings
 from appliance.service import choose
 from appliance.state.server import StateServer
 from blueprints import create_app
+from tests.serving import served
 
 from .conftest import ROOT
 
@@ -25,13 +24,8 @@ BAD = "NAME a\nMEM 128\nINSTALL python3 \\\n  Bad_Name\nENTRYPOINT x\n"
 
 @pytest.fixture
 def url(settings: Settings, records: StateServer) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, create_app(), threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(create_app()) as found:
+        yield found
 
 
 @pytest.fixture(params=[True, False], ids=["scripts", "plain"])
