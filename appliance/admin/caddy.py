@@ -91,7 +91,7 @@ def caddyfile(settings: Settings) -> str:
         reverse_proxy unix/{run}/web.sock
     }}
 }}
-http://127.0.0.1:{http.port}, http://localhost:{http.port} {{
+http://:{http.port} {{
     bind 127.0.0.1
     import node
 }}
