@@ -30,7 +30,7 @@ STATES = {
     "STARTING": "starting",
     "BACKOFF": "starting",
     "STOPPING": "stopping",
-    "EXITED": "failed",
+    "EXITED": "starting",  # all are brought back; who gives up says FATAL
     "FATAL": "failed",
     "STOPPED": "stopped",
     "active": "running",
