@@ -92,9 +92,13 @@ def seen(program: Program, kept: Kept, provided: Provision) -> Document:
 
 
 def usage(pid: int) -> Document:
-    """Memory in bytes, tasks, open files and connections, with its children's."""
+    """Memory in bytes, tasks, open files and connections, with those of its children
+    that are its own: guests and builds are not."""
     found: Document = {"memory": 0, "tasks": 0, "files": 0, "connections": []}
+    own = frozenset(bounds.together(pid))
     for process in family(pid):
+        if process.pid not in own:
+            continue
         try:
             found["memory"] += process.memory_info().rss
             found["tasks"] += process.num_threads()
