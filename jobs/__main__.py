@@ -11,8 +11,8 @@ from appliance import identity, older, pack, schema, vmm, wake
 from appliance.admin.rights import authorise
 from appliance.config import Settings, settings
 from appliance.host import Host
-from appliance.operations import Runner
 from appliance.process import opened, run_rounds, set_up_logging
+from appliance.runner import Runner
 from jobs.clock import ending, timetable
 
 log = structlog.get_logger()

@@ -14,8 +14,9 @@ from appliance import operations, schema, state, vmm
 from appliance.admin import accounts, tokens
 from appliance.config import Settings, settings
 from appliance.layout import prepare
-from appliance.operations import Kind, Run, Runner, Step
+from appliance.operations import Kind, Run, Step
 from appliance.problems import Problem, is_disk_full
+from appliance.runner import execute
 from appliance.service import choose, services
 from appliance.state.__main__ import open_store
 from appliance.state.server import StateServer
@@ -127,8 +128,7 @@ def worked_on() -> None:
     kind = Kind("write", (Step("write", "Write", write),))
     operations.kinds = lambda: {"write": kind}
     id_ = operations.submit("write", title="W", subject="", params={}, account="1")
-    runner = Runner(make_room=make_room)
-    operations.execute(id_, runner.worker, make_room=make_room)
+    execute(id_, "w", make_room=make_room)
     lines = [line for *_, line in operations.log_lines(id_)]
     print(json.dumps({"state": operations.get(id_).state, "lines": lines}))
 

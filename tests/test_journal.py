@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance import journal, operations
+from appliance import journal, operations, runner
 from appliance.config import Settings
 from appliance.operations import Kind, Operation, Run, Step
 
@@ -25,7 +25,7 @@ def talker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_the_first_and_the_last_lines_stay(talker: str) -> None:
-    operations.execute(talker, "w")
+    runner.execute(talker, "w")
     lines = [line for *_, line in operations.log_lines(talker)]
     assert lines[:10] == [f"line {n}" for n in range(10)]
     assert lines[10] == "170 lines were left out here"

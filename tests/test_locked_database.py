@@ -13,8 +13,9 @@ import pytest
 from appliance import database, operations, schema, state
 from appliance.admin import accounts, tokens
 from appliance.config import Settings
-from appliance.operations import Kind, Operation, Run, Runner, Step
+from appliance.operations import Kind, Operation, Run, Step
 from appliance.problems import Problem
+from appliance.runner import Runner
 from appliance.service import choose
 from appliance.state.server import StateServer
 from blueprints import create_app

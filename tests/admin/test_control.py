@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from appliance import journal, operations, supervision, wishes
+from appliance import journal, operations, runner, supervision, wishes
 from appliance.admin import connections, control, health, limiting, processes
 from appliance.config import Settings
 from appliance.host import Host
@@ -46,7 +46,7 @@ def hosts(settings: Settings, records: StateServer) -> Iterator[list[Host]]:
 
 def act(name: str, verb: str) -> Operation:
     id_ = control.request(name, verb, "ada")
-    operations.execute(id_, "w")
+    runner.execute(id_, "w")
     return operations.get(id_)
 
 
@@ -90,9 +90,9 @@ def test_a_crash_while_asking_asks_once(hosts: list[Host], settings: Settings) -
 
     id_ = control.request("admin", "restart", "ada")
     with pytest.raises(Crash):
-        operations.execute(id_, "first", die)
-    operations.Runner().recover()
-    operations.execute(id_, "second")
+        runner.execute(id_, "first", die)
+    runner.Runner().recover()
+    runner.execute(id_, "second")
     assert wishes.wishes(settings)["admin"].restarts == 1
 
 
@@ -205,7 +205,7 @@ def keeper(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Keeper:
 
 def control_process(verb: str) -> Operation:
     id_ = processes.request("dns", verb, "ada")
-    operations.execute(id_, "w")
+    runner.execute(id_, "w")
     return operations.get(id_)
 
 
@@ -230,9 +230,9 @@ def test_a_restart_that_ended_formation_jobs_itself_is_not_repeated(
     id_ = processes.request("dns", "restart", "ada")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Crash):
         patch.setattr(keeper, "signal", end)
-        operations.execute(id_, "first")
-    operations.Runner().recover()
-    operations.execute(id_, "second")
+        runner.execute(id_, "first")
+    runner.Runner().recover()
+    runner.execute(id_, "second")
     assert (operations.get(id_).state, keeper.signals) == ("completed", ["TERM"])
 
 
@@ -279,7 +279,7 @@ def test_whether_a_process_starts_with_the_node_is_kept(
 def test_limits_are_kept_and_applied(keeper: Keeper, settings: Settings) -> None:
     limits = Limits(memory_mib=256, files=512)
     id_ = limiting.request("dns", limits, "ada")
-    operations.execute(id_, "w")
+    runner.execute(id_, "w")
     assert operations.get(id_).state == "completed"
     assert keeper.limits == provision(settings, "dns").limits == limits
     assert processes.one(settings, "dns")["limits"]["files"] == 512
@@ -312,7 +312,7 @@ def test_a_connection_is_closed_by_its_id(keeper: Keeper) -> None:
         for link, state in ((ours, "completed"), (server, "failed")):
             name = str(os.fstat(link.fileno()).st_ino)
             id_ = connections.request("dns", name, "ada")
-            operations.execute(id_, "w")
+            runner.execute(id_, "w")
             assert operations.get(id_).state == state
         assert theirs.recv(1) == b""
 

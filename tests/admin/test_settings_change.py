@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import audit, config, operations
+from appliance import audit, config, operations, runner
 from appliance.admin import accounts, settings_change, settings_file, settings_history
 from appliance.admin.rights import authorise
 from appliance.config import Settings
@@ -39,7 +39,7 @@ def change(file: Path, ada: accounts.Account) -> Change:
     def run(text: str, why: str = "") -> operations.Operation:
         tag = settings_file.read().tag
         id_ = settings_change.submit(ada, text, tag, why)
-        operations.execute(id_, "jobs", authorise=authorise)
+        runner.execute(id_, "jobs", authorise=authorise)
         return operations.get(id_)
 
     return run
@@ -123,7 +123,7 @@ def test_two_who_edit_at_once_do_not_overwrite_each_other(
         settings_change.submit(ada, OLD + "port = 53\n", tag, ""),
     ]
     for id_ in ids:
-        operations.execute(id_, "jobs")
+        runner.execute(id_, "jobs")
     second = operations.get(ids[1])
     assert second.state == "failed" and "changed since you opened it" in second.error
     assert file.read_text() == NEW
@@ -137,7 +137,7 @@ def test_who_is_no_operator_any_more_changes_nothing(
     accounts.create("bo", "", ("operator",))
     id_ = settings_change.submit(ada, NEW, settings_file.read().tag, "")
     accounts.change_roles("ada", ("developer",))
-    operations.execute(id_, "jobs", authorise=authorise)
+    runner.execute(id_, "jobs", authorise=authorise)
     assert operations.get(id_).state == "failed"
     assert file.read_text() == OLD
 
@@ -149,7 +149,7 @@ def test_a_wrong_text_is_refused_again_where_it_is_written(
     id_ = operations.submit(
         "settings", title="", subject="", params=wrong, account=ada.id
     )
-    operations.execute(id_, "jobs")
+    runner.execute(id_, "jobs")
     found = operations.get(id_)
     assert found.state == "failed" and "dns.ttl" in found.error
     assert file.read_text() == OLD

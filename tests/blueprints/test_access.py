@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
-from appliance import audit, operations, state
+from appliance import audit, operations, runner, state
 from appliance.admin import accounts, setup, tokens
 from appliance.config import Settings
 from blueprints import create_app
@@ -217,7 +217,7 @@ def test_an_operation_is_refused_once_its_accounts_right_has_ended(
     from appliance.admin.rights import authorise
 
     accounts.disable("bo")
-    operations.execute(operation, "w", authorise=authorise)
+    runner.execute(operation, "w", authorise=authorise)
     row = operations.get(operation)
     assert row.state == "failed"
     assert "gone or disabled" in json.loads(row.error or "{}")["detail"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance import operations, state
+from appliance import operations, runner, state
 from appliance.admin import storage
 from appliance.config import Settings
 from appliance.service import write_json
@@ -43,7 +43,7 @@ def test_its_owner_and_an_operator_delete_an_agent(bo: Person, ada: Person) -> N
         made = answer.get_json()["id"]
         assert answer.headers["Location"] == f"/api/v1/operations/{made}"
         operations.cancel(made)
-        operations.execute(made, "w")
+        runner.execute(made, "w")
     assert asked() == [("delete-agent", "bo/echo")] * 2
 
 

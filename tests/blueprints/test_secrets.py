@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from flask.testing import FlaskClient
 
-from appliance import formnet, identity, operations, pack, state, vmm
+from appliance import formnet, identity, operations, pack, runner, state, vmm
 from appliance.commands import secrets as commands
 from appliance.config import Settings
 from appliance.market import secrets
@@ -237,7 +237,7 @@ def test_values_are_nowhere_but_in_the_seed(
     if fails:
         monkeypatch.setattr(vmm, "probe_health", lambda *of: (False, "refused"))
         monkeypatch.setattr(vmm, "domain_state", lambda instance: "off")
-    operations.execute(id_, "w")
+    runner.execute(id_, "w")
 
     row = operations.get(id_)
     assert row.state == ("failed" if fails else "completed"), row.error

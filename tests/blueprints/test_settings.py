@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from appliance import config, operations
+from appliance import config, operations, runner
 from appliance.admin import settings_file, settings_history
 
 from .conftest import Person
@@ -36,7 +36,7 @@ def run(answer: Any) -> str:
     """Execute the operation that was accepted; its state."""
     assert answer.status_code == 202, answer.get_json()
     id_ = answer.get_json()["id"]
-    operations.execute(id_, "jobs")
+    runner.execute(id_, "jobs")
     return str(operations.get(id_).state)
 
 
@@ -135,7 +135,7 @@ def test_the_form_is_looked_at_then_saved(file: Path, ada: Person) -> None:
     sent = {"csrf": ada.csrf, "tag": form["tag"], "text": text, "why": "so"}
     answer = ada.browser.post("/admin/settings", data=sent)
     assert answer.status_code == 303
-    operations.execute(answer.headers["Location"].rpartition("/")[2], "jobs")
+    runner.execute(answer.headers["Location"].rpartition("/")[2], "jobs")
     assert file.read_text() == "# mine\n[dns]\nttl = 61 # short\n"
     assert "so" in ada.browser.get("/admin/settings/history").text
 
@@ -178,7 +178,7 @@ def test_a_change_is_rolled_back_in_one_click(file: Path, ada: Person) -> None:
     answer = ada.browser.post(
         f"/admin/settings/history/{id_}/rollback", data={"csrf": ada.csrf}
     )
-    operations.execute(answer.headers["Location"].rpartition("/")[2], "jobs")
+    runner.execute(answer.headers["Location"].rpartition("/")[2], "jobs")
     assert file.read_text() == OLD
     again = ask(ada, "POST", {}, f"{API}/history/{id_}/rollback")
     assert again.status_code == 409  # it is like that already

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from appliance import operations, state, vmm
+from appliance import operations, runner, state, vmm
 from appliance.admin import accounts, sessions, storage, tokens
 from appliance.config import Settings
 from appliance.pack.images import image_file
@@ -40,7 +40,7 @@ class Caller:
         """The operation that the request began, executed to its end."""
         status, document = self.ask(method, path, **more)
         assert status == 202, document
-        operations.execute(document["id"], "w")
+        runner.execute(document["id"], "w")
         return operations.as_document(operations.get(document["id"]))
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from appliance import operations
+from appliance import operations, runner
 from appliance.admin import accounts
 from appliance.config import Settings
 from appliance.operations import Kind, Run, Step
@@ -32,11 +32,11 @@ def test_an_operation_runs_only_for_who_still_may(
     bo = accounts.create("bo", "", ["developer"])
     id_ = operations.submit("act", title="", subject="", params={}, account=bo.id)
     accounts.disable("bo", disabled)
-    end = operations._end
-    monkeypatch.setattr(operations, "_end", lambda *of: (end(*of), ended.set())[0])
-    runner = new_runner(settings)
-    runner.round()
+    end = runner._end
+    monkeypatch.setattr(runner, "_end", lambda *of: (end(*of), ended.set())[0])
+    mine = new_runner(settings)
+    mine.round()
     assert ended.wait(30)
-    runner.stop()
+    mine.stop()
     assert operations.get(id_).state == ("failed" if disabled else "completed")
     assert done == ([] if disabled else [id_])

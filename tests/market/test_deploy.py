@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from appliance import formnet, operations, pack, state, vmm
+from appliance import formnet, operations, pack, runner, state, vmm
 from appliance.config import Settings
 from appliance.market import boot, deploy, handover, lifecycle, orders
 from appliance.problems import EngineGone, Problem
@@ -60,15 +60,15 @@ class World:
         id_ = self.submit(version)
         if crash:
             with pytest.raises(Crash):
-                operations.execute(id_, "first", lambda _, step: self._die(step, crash))
-            operations.Runner().recover()
-        operations.execute(id_, "second")
+                runner.execute(id_, "first", lambda _, step: self._die(step, crash))
+            runner.Runner().recover()
+        runner.execute(id_, "second")
         return operations.get(id_)
 
     def deploy_text(self, line: str) -> operations.Operation:
         """Deploy an agent whose Formfile has this line besides."""
         id_ = self.submit_text(f"NAME echo\n{line}\nENTRYPOINT true\n")
-        operations.execute(id_, "worker")
+        runner.execute(id_, "worker")
         return operations.get(id_)
 
     def submit(self, version: str) -> str:
@@ -203,7 +203,7 @@ def test_an_engine_that_comes_back_is_waited_for(
 def test_an_engine_that_stays_away_fails_the_step(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "ENGINE_WAIT_S", 0.0)
+    monkeypatch.setattr(runner, "ENGINE_WAIT_S", 0.0)
     world.fail["boot"] = EngineGone("libvirt-unavailable", "libvirtd is gone.")
     assert world.deploy().state == "failed"
 
@@ -244,9 +244,9 @@ def test_a_deletion_in_the_middle_ends_the_deployment(
 
 def test_deployments_of_one_agent_go_one_after_the_other(world: World) -> None:
     first, second = world.submit("0.1.0"), world.submit("0.2.0")
-    thread = threading.Thread(target=operations.execute, args=(second, "w2"))
+    thread = threading.Thread(target=runner.execute, args=(second, "w2"))
     thread.start()
-    operations.execute(first, "w1")
+    runner.execute(first, "w1")
     thread.join(30)
     states = [operations.get(id_).state for id_ in (first, second)]
     assert states == ["completed", "completed"]
@@ -345,10 +345,10 @@ def test_a_machine_that_went_off_with_its_node_is_booted_again(world: World) -> 
             raise Crash
 
     with pytest.raises(Crash):
-        operations.execute(id_, "first", stop)
+        runner.execute(id_, "first", stop)
     world.machines[id_] = "off"
-    operations.Runner().recover()
-    operations.execute(id_, "second")
+    runner.Runner().recover()
+    runner.execute(id_, "second")
     assert operations.get(id_).state == "completed"
     assert world.machines[id_] == "running"
 
@@ -384,9 +384,9 @@ def test_a_deletion_cancels_the_deployment_that_is_under_way(
 
     monkeypatch.setattr(vmm, "probe_health", delete)
     monkeypatch.setattr(vmm, "domain_state", lambda instance: "running")
-    operations.execute(first, "w")
+    runner.execute(first, "w")
     assert operations.get(first).state == "canceled"
-    operations.execute(asked[0], "w")
+    runner.execute(asked[0], "w")
     assert operations.get(asked[0]).state == "completed"
     assert state.select("instance") == state.select("agent") == []
     assert world.machines == {}
@@ -400,7 +400,7 @@ def redeploy(version: str) -> operations.Operation:
         params={"version": version, "owner_name": "ada"},
         account="1",
     )
-    operations.execute(id_, "w")
+    runner.execute(id_, "w")
     return operations.get(id_)
 
 
@@ -538,12 +538,12 @@ def test_a_gpu_is_held_until_its_instance_goes(
     first = world.deploy_text("GPU RTX").id
     state.change("instance", first, desired="stopped", state="stopped")
     failed = world.submit_text(other)
-    operations.execute(failed, "w")
+    runner.execute(failed, "w")
     detail = json.loads(operations.get(failed).error or "{}")["detail"]
     assert "(in use by ada/echo)" in detail
     vmm.forget(first)
     done = world.submit_text(other)
-    operations.execute(done, "w")
+    runner.execute(done, "w")
     assert operations.get(done).state == "completed"
 
 

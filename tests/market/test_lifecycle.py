@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from appliance import operations, state, vmm
+from appliance import operations, runner, state, vmm
 from appliance.config import Settings
 from appliance.market import lifecycle
 from appliance.problems import Conflict, NotFound
@@ -44,7 +44,7 @@ def body() -> dict[str, str]:
 
 def do(verb: str) -> operations.Operation:
     id_ = lifecycle.request("i", verb, "1")
-    operations.execute(id_, "w")
+    runner.execute(id_, "w")
     return operations.get(id_)
 
 
@@ -79,16 +79,16 @@ def test_a_second_operation_is_refused_with_the_first_ones_name(
     with pytest.raises(Conflict, match="'Stop echo' is under way") as refused:
         lifecycle.request("i", "reboot", "1")
     assert refused.value.members["operation"] == first
-    operations.execute(first, "w")
+    runner.execute(first, "w")
     assert do("reboot").state == "completed"
 
 
 def test_a_deletion_ends_what_is_under_way(machine: list[str]) -> None:
     first = lifecycle.request("i", "reboot", "1")
     second = lifecycle.request("i", "delete", "1")
-    thread = threading.Thread(target=operations.execute, args=(second, "w2"))
+    thread = threading.Thread(target=runner.execute, args=(second, "w2"))
     thread.start()  # it waits for its turn
-    operations.execute(first, "w1")
+    runner.execute(first, "w1")
     thread.join(20)
     assert operations.get(first).state == "canceled"
     assert operations.get(second).state == "completed"
@@ -121,7 +121,7 @@ def test_a_canceled_start_ends_and_leaves_the_guest_on(
         return False, "not yet"
 
     monkeypatch.setattr(vmm, "probe_health", cancel)
-    operations.execute(id_, "w")
+    runner.execute(id_, "w")
     assert operations.get(id_).state == "canceled"
     assert (machine, body()["desired"]) == (["boot"], "running")
 
@@ -138,10 +138,10 @@ def test_each_verb_is_finished_after_a_crash_in_its_middle(
     with monkeypatch.context() as dying:
         dying.setattr(vmm, where, die)
         try:
-            operations.execute(id_, "first")
+            runner.execute(id_, "first")
         except Crash:
-            operations.Runner().recover()
-    operations.execute(id_, "second")
+            runner.Runner().recover()
+    runner.execute(id_, "second")
     assert operations.get(id_).state == "completed"
     if verb == "delete":
         assert state.find("instance", "i") is None

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from appliance import identity, operations, state
+from appliance import identity, operations, runner, state
 from appliance.config import Settings
 from appliance.market import lifecycle, withdraw
 from appliance.problems import Conflict, Problem
@@ -63,7 +63,7 @@ class Life:
     @staticmethod
     def delete_agent() -> None:
         for record in state.select("agent"):
-            operations.execute(withdraw.request(record.id, "1"), "worker")
+            runner.execute(withdraw.request(record.id, "1"), "worker")
 
     @staticmethod
     def delete_versions() -> None:
@@ -71,7 +71,7 @@ class Life:
             agent, version = record.body["agent"], record.body["version"]
             with contextlib.suppress(Conflict):  # the latest, or one that runs
                 id_ = withdraw.request_version(agent, version, "1")
-                operations.execute(id_, "worker")
+                runner.execute(id_, "worker")
 
     @staticmethod
     def deploy(version: str) -> None:
@@ -83,7 +83,7 @@ class Life:
             params={"formfile": text, "owner_name": "ada"},
             account="1",
         )
-        operations.execute(id_, "worker")
+        runner.execute(id_, "worker")
 
     def reconcile(self) -> None:
         for record in state.select("instance"):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from appliance import operations, state, vmm
+from appliance import operations, runner, state, vmm
 from appliance.config import Settings
 from appliance.market import secrets, tasks, withdraw
 from appliance.market.catalogue import find_agent
@@ -26,7 +26,7 @@ def deploy(text: str = "", owner: str = "ada") -> operations.Operation:
         params={"formfile": f"NAME echo\n{text}\nENTRYPOINT x\n", "owner_name": owner},
         account="1",
     )
-    operations.execute(id_, "w")
+    runner.execute(id_, "w")
     return operations.get(id_)
 
 
@@ -39,9 +39,9 @@ def delete(volumes: bool = False, crash: str = "") -> operations.Operation:
 
     if crash:
         with pytest.raises(Crash):
-            operations.execute(id_, "first", die)
-        operations.Runner().recover()
-    operations.execute(id_, "second")
+            runner.execute(id_, "first", die)
+        runner.Runner().recover()
+    runner.execute(id_, "second")
     return operations.get(id_)
 
 
@@ -97,11 +97,11 @@ def test_a_crash_between_two_records_is_made_good(
     id_ = withdraw.request("ada/echo", "1")
     with monkeypatch.context() as patch, pytest.raises(Crash):
         patch.setattr(state, "remove", die)
-        operations.execute(id_, "first")
-    operations.Runner().recover()
+        runner.execute(id_, "first")
+    runner.Runner().recover()
     if kind in ("version", "build", "agent"):
         operations.cancel(id_)  # too late: half an agent is none
-    operations.execute(id_, "second")
+    runner.execute(id_, "second")
     assert kept() == []
 
 
@@ -112,7 +112,7 @@ def test_a_deletion_that_is_ended_before_it_begins_changes_nothing(
     before = kept()
     id_ = withdraw.request("ada/echo", "1")
     operations.cancel(id_)
-    operations.execute(id_, "w")
+    runner.execute(id_, "w")
     assert operations.get(id_).state == "canceled"
     assert kept() == before
 
@@ -162,7 +162,7 @@ def test_a_deletion_ends_the_deployment_that_is_under_way(
     monkeypatch.setattr(vmm, "probe_health", probe)
     monkeypatch.setattr(vmm, "domain_state", lambda instance: "running")
     assert deploy("VERSION 0.2.0").state == "canceled"
-    operations.execute(asked[0], "w")
+    runner.execute(asked[0], "w")
     assert operations.get(asked[0]).state == "completed"
     assert kept() == []
     assert world.machines == {}
@@ -181,9 +181,9 @@ def test_a_deployment_that_was_asked_for_later_makes_the_agent_anew(
         params={"version": "ada/echo@0.1.0", "owner_name": "ada"},
         account="1",
     )
-    operations.execute(gone, "w1")
-    operations.execute(later, "w2")
-    operations.execute(again, "w3")
+    runner.execute(gone, "w1")
+    runner.execute(later, "w2")
+    runner.execute(again, "w3")
     assert "no version" in (operations.get(again).error or "")
     assert [r.body["version"] for r in state.select("version")] == ["0.3.0"]
 
@@ -216,7 +216,7 @@ def test_the_short_name_goes_to_the_next_owner_who_deploys(world: World) -> None
 
 def delete_version(version: str) -> operations.Operation:
     id_ = withdraw.request_version("ada/echo", version, "1")
-    operations.execute(id_, "w")
+    runner.execute(id_, "w")
     return operations.get(id_)
 
 
@@ -247,9 +247,9 @@ def test_a_crash_after_the_version_is_made_good(
     id_ = withdraw.request_version("ada/echo", "0.1.0", "1")
     with monkeypatch.context() as patch, pytest.raises(Crash):
         patch.setattr(state, "remove", die)
-        operations.execute(id_, "first")
-    operations.Runner().recover()
-    operations.execute(id_, "second")
+        runner.execute(id_, "first")
+    runner.Runner().recover()
+    runner.execute(id_, "second")
     assert operations.get(id_).state == "completed"
     assert len(state.select("build")) == 1
 
@@ -275,7 +275,7 @@ def test_a_version_that_was_deployed_meanwhile_stays(world: World) -> None:
     deploy("VERSION 0.2.0\nVCPU 2")
     asked = withdraw.request_version("ada/echo", "0.1.0", "1")
     state.put("deployment", "other", {"agent": "ada/echo", "version": "0.1.0"})
-    operations.execute(asked, "w")
+    runner.execute(asked, "w")
     assert "is of ada/echo 0.1.0" in (operations.get(asked).error or "")
     assert state.find("version", "ada/echo@0.1.0")
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from appliance import operations
+from appliance import operations, runner
 from appliance.config import Settings
 from appliance.operations import Kind, Run, Step
 from appliance.problems import DiskFull, Problem
@@ -51,9 +51,9 @@ def test_a_crash_after_any_step_repeats_none(journal: list[str], boundary: str) 
 
     id_ = submit("good")
     with pytest.raises(Crash):
-        operations.execute(id_, "first", crash)
-    assert operations.Runner().recover() == 1
-    operations.execute(id_, "second")
+        runner.execute(id_, "first", crash)
+    assert runner.Runner().recover() == 1
+    runner.execute(id_, "second")
     row = operations.get(id_)
     assert (row.state, journal) == ("completed", ["a", "b", "c"])
 
@@ -72,22 +72,22 @@ def test_a_runner_that_ends_leaves_its_work_to_the_next(
     kind = Kind("long", (Step("a", "A", wait, lambda run: done.append("undone")),))
     monkeypatch.setattr(operations, "kinds", lambda: {"long": kind})
     id_ = submit("long")
-    first = operations.Runner()
+    first = runner.Runner()
     first.round()
     assert begun.wait(10)
     first.stop()
     assert operations.get(id_).state == "working"
     assert first.round() == 0
     may_end.set()
-    second = operations.Runner()
+    second = runner.Runner()
     second.recover()
-    operations.execute(id_, second.worker)
+    runner.execute(id_, second.worker)
     assert (operations.get(id_).state, done) == ("completed", ["a"])
 
 
 def test_a_failure_is_kept_with_its_reason_and_undone(journal: list[str]) -> None:
     id_ = submit("bad")
-    operations.execute(id_, "w")
+    runner.execute(id_, "w")
     document = operations.as_document(operations.get(id_))
     assert document["state"] == "failed"
     assert document["error"]["detail"] == "It did not work; try another."
@@ -97,7 +97,7 @@ def test_a_failure_is_kept_with_its_reason_and_undone(journal: list[str]) -> Non
 def test_a_canceled_operation_ends_before_its_next_step(journal: list[str]) -> None:
     id_ = submit("good")
     operations.cancel(id_)
-    operations.execute(id_, "w")
+    runner.execute(id_, "w")
     assert operations.get(id_).state == "canceled"
     assert "a" not in journal
 
@@ -127,7 +127,7 @@ def test_a_step_that_meets_a_full_disk_is_done_again_once_room_was_made(
     kind = Kind("write", (Step("write", "Write", write),))
     monkeypatch.setattr(operations, "kinds", lambda: {"write": kind})
     id_ = submit("write")
-    operations.execute(id_, "w", make_room=lambda: freed)
+    runner.execute(id_, "w", make_room=lambda: freed)
     assert (operations.get(id_).state, len(calls)) == (state, tries)
     lines = [line for *_, line in operations.log_lines(id_)]
     assert lines[0] == "the disk is full: The layer does not fit."
@@ -145,7 +145,7 @@ def test_room_is_made_once_and_then_the_full_disk_is_told(
     kind = Kind("write", (Step("write", "Write", write),))
     monkeypatch.setattr(operations, "kinds", lambda: {"write": kind})
     id_ = submit("write")
-    operations.execute(id_, "w", make_room=lambda: made.append(1) or 9)
+    runner.execute(id_, "w", make_room=lambda: made.append(1) or 9)
     document = operations.as_document(operations.get(id_))
     assert document["error"]["type"] == "/problems/disk-full"
     assert made == [1]
@@ -167,7 +167,7 @@ class Right:
 
 def test_the_right_is_asked_for_before_each_step(journal: list[str]) -> None:
     id_, right = submit("good"), Right(9)
-    operations.execute(id_, "w", authorise=right)
+    runner.execute(id_, "w", authorise=right)
     assert operations.get(id_).state == "completed"
     assert right.asked == [("x", "developer", None)] * 3
 
@@ -176,7 +176,7 @@ def test_a_right_that_ended_ends_the_operation_and_undoes_it(
     journal: list[str],
 ) -> None:
     id_ = submit("good")
-    operations.execute(id_, "w", authorise=Right(1))
+    runner.execute(id_, "w", authorise=Right(1))
     row = operations.get(id_)
     assert row.state == "failed"
     assert "right has ended" in (row.error or "")
@@ -189,9 +189,9 @@ def test_a_right_is_asked_for_again_after_a_crash(journal: list[str]) -> None:
 
     id_ = submit("good")
     with pytest.raises(Crash):
-        operations.execute(id_, "first", crash, Right(9))
-    operations.Runner().recover()
-    operations.execute(id_, "second", authorise=Right(0))
+        runner.execute(id_, "first", crash, Right(9))
+    runner.Runner().recover()
+    runner.execute(id_, "second", authorise=Right(0))
     assert operations.get(id_).state == "failed"
     assert journal == ["a", "undo b", "undo a"]
 
@@ -204,5 +204,5 @@ def test_private_parameters_go_when_the_operation_ends(
     monkeypatch.setattr(operations, "kinds", lambda: {"good": kind})
     params = {"secret": "s3cret", "open": 1}
     id_ = operations.submit("good", title="", subject="", params=params, account="x")
-    operations.execute(id_, "w")
+    runner.execute(id_, "w")
     assert operations.get(id_).params == '{"open": 1}'

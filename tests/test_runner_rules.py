@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
-from appliance import operations
+from appliance import operations, runner
 from appliance.config import Settings
 from appliance.operations import Kind, Run, Step
 from appliance.problems import Problem
@@ -68,9 +68,9 @@ def run_to_its_end(world: World) -> operations.Operation:
     id_ = operations.submit("k", title="T", subject="s", params={}, account="x")
     while operations.get(id_).state in operations.LIVE:
         try:
-            operations.execute(id_, "w", world.after)
+            runner.execute(id_, "w", world.after)
         except Crash:
-            operations.Runner().recover()
+            runner.Runner().recover()
     return operations.get(id_)
 
 
