@@ -24,21 +24,21 @@ Answer = tuple[Any, Any]
 
 
 class Attempts:
-    """`tell` is called with (task, kind, body) for each event of the agent."""
+    """`changed` is called with the id of the task after each of its events."""
 
     def __init__(
         self,
         task: Task,
         cards: Cards,
         limit: int,
-        tell: Callable[[str, str, Any], None],
+        changed: Callable[[str], None],
     ) -> None:
         self.task = task
         self.made: list[dict[str, Any]] = json.loads(task.attempts)
         self.is_stopped = False
         self._cards = cards
         self._limit = limit
-        self._tell = tell
+        self._changed = changed
         self._call: Call | None = None
 
     @property
@@ -92,7 +92,7 @@ class Attempts:
         if not tasks.begin(self.task.id, instance.body["version"], self.made):
             raise Problem("canceled", "The task had ended before its turn.", status=409)
         self.task = tasks.get(self.task.id)
-        self._tell(self.task.id, "state", {"state": "working"})
+        self._changed(self.task.id)
 
     def _close(self, outcome: str) -> None:
         if self.made and "outcome" not in self.made[-1]:
@@ -159,7 +159,8 @@ class Attempts:
         if kind == "result":
             return answers.result(body)
         if kind in ("delta", "log"):
-            self._tell(self.task.id, kind, body)
+            tasks.say(self.task.id, kind, body)
+            self._changed(self.task.id)
         return None
 
 

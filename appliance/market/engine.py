@@ -260,7 +260,7 @@ class Engine:
         task = tasks.get(id_)
         if task.state not in ("submitted", "working"):
             return
-        attempts = Attempts(task, self.cards, self._limit, self._tell)
+        attempts = Attempts(task, self.cards, self._limit, self._changed)
         self._running[id_] = attempts
         try:
             output, reported = attempts.run()
@@ -282,10 +282,6 @@ class Engine:
             return  # the next gateway says what becomes of it
         received, made = attempts.received, attempts.made
         self._end(attempts.task.id, state_, received=received, attempts=made, **members)
-
-    def _tell(self, id_: str, kind: str, body: Any) -> None:
-        tasks.say(id_, kind, body)
-        self._changed(id_)
 
     def _end(self, id_: str, state_: str, **members: Any) -> None:
         if tasks.end(id_, state_, **members):

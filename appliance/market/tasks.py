@@ -176,13 +176,18 @@ def get(id_: str, caller: str | None = None) -> Task:
 
 def begin(id_: str, version: str, attempts: list[dict[str, Any]]) -> bool:
     """From submitted to working; False when it has ended meanwhile."""
-    changed = Task.update(
-        state="working",
-        version=version,
-        started=clock.now(),
-        attempts=json.dumps(attempts),
-    ).where((Task.id == id_) & (Task.state == "submitted"))
-    return bool(changed.execute())
+    open_ = (Task.id == id_) & (Task.state == "submitted")
+    with database.node.atomic("immediate"):  # who sees it working sees its event
+        changed = Task.update(
+            state="working",
+            version=version,
+            started=clock.now(),
+            attempts=json.dumps(attempts),
+        ).where(open_)
+        if not changed.execute():
+            return False
+        say(id_, "state", {"state": "working"})
+    return True
 
 
 def attempt(id_: str, attempts: list[dict[str, Any]]) -> None:

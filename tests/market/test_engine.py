@@ -325,6 +325,24 @@ def test_a_gateway_that_died_leaves_its_tasks_to_the_next(
         assert "was restarted" in ended.error
 
 
+def test_a_task_is_working_only_together_with_its_event(
+    config: Settings, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id_ = accepted_without_gateway(records).id
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, "say", lambda *of: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            tasks.begin(id_, "0.1.0", [])
+    assert tasks.get(id_).state == "submitted"
+    assert tasks.begin(id_, "0.1.0", [])
+    assert [kind for _, kind, _ in tasks.events(id_)] == ["state"]
+    assert not tasks.begin(id_, "0.1.0", [])
+
+
+class Killed(BaseException):
+    """The gateway ends between two of its writes."""
+
+
 def accepted_without_gateway(records: Records) -> tasks.Task:
     wish = tasks.validated({"input": {"text": "x"}}, 60)
     return tasks.create("ann", "echo", "0.1.0", "1", wish)
