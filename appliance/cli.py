@@ -207,7 +207,8 @@ def operations_cancel(operation: str) -> None:
 @click.argument("subject", default="node")
 @plain_errors
 def metrics_command(subject: str) -> None:
-    """Print the last measurements of the node, or of the instance SUBJECT."""
+    """Print the last measurements of the node, or of SUBJECT: an instance's id, or
+    process/NAME."""
     found = call("GET", "/api/v1/admin/metrics", params={"subject": subject})
     for name, item in found["metrics"].items():
         click.echo(f"{name:16} {item['value']:18,.1f} {item['unit']}")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from peewee import Expression, Model, OperationalError, SqliteDatabase, Update
+from peewee import Expression, Insert, Model, OperationalError, SqliteDatabase, Update
 
 from appliance.problems import Problem
 
@@ -77,7 +77,7 @@ def open_database(
     migrate(database, migrations, path)
 
 
-def jot(change: Update) -> None:
+def jot(change: Insert | Update) -> None:
     """Execute a change that may be lost: who only reads is answered also while the
     database is locked or its disk full."""
     with contextlib.suppress(OperationalError):

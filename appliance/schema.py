@@ -142,6 +142,12 @@ NODE: tuple[str, ...] = (
     """
     alter table attempt add column account text not null default '';
     """,
+    """
+    create table build (
+        id integer primary key, ended real not null, seconds real not null,
+        state text not null, made integer not null, cached integer not null);
+    create index build_ended on build (ended);
+    """,
 )
 
 METRICS: tuple[str, ...] = (

@@ -100,6 +100,16 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Chart:
+    """What a service's page draws of it: metrics of `node` in one unit. `most` is the
+    top of the scale, where it is known."""
+
+    title: str
+    metrics: tuple[str, ...]
+    most: float | None = None
+
+
+@dataclass(frozen=True)
 class Service:
     """A service's declaration. `without` says what is missing while it is stopped."""
 
@@ -116,6 +126,7 @@ class Service:
     checks: Callable[[], tuple[Check, ...]] = tuple
     operations: str | None = None
     measures: str | None = None
+    charts: tuple[Chart, ...] = ()
     without: str = ""
 
 

@@ -17,7 +17,7 @@ from appliance.admin import setup
 from appliance.config import settings
 from appliance.problems import DiskFull, Problem, Unavailable, is_disk_full
 from appliance.service import plugins
-from blueprints import access, audit, tracing, words
+from blueprints import access, audit, counting, tracing, words
 from blueprints.ingress import behind_caddy
 
 ROOMS = (
@@ -82,6 +82,7 @@ def create_app() -> Flask:
     app.after_request(harden)
     app.after_request(audit.note)
     app.after_request(tracing.end)
+    app.after_request(counting.count)
     app.context_processor(context)
     app.context_processor(navigate)
     app.jinja_env.filters.update(words.FILTERS)

@@ -78,11 +78,16 @@ def post_worker_init(worker: Any) -> None:
 
 
 def run_until(host: Host, waiter: Waiter, reloads: threading.Event) -> None:
+    from appliance.config import settings
+    from blueprints import counting
+
+    run_dir = settings().run_dir
     while not ended.is_set():
         if reloads.is_set():
             reloads.clear()
             host.reload()
         host.tick()
+        counting.report(run_dir, process())
         waiter.wait(3.0)
     host.stop()
 

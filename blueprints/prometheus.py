@@ -26,7 +26,19 @@ NODE_GAUGES = (
     ("memory_promised", "memory_promised_bytes", "Memory promised to instances"),
     ("tasks", "tasks_ended_per_minute", "Tasks that ended in the last minute"),
     ("tasks_failed", "tasks_failed_per_minute", "Of those, the failed ones"),
+    ("tasks_waiting", "waiting_tasks", "Tasks that wait for their turn"),
+    ("tasks_working", "working_tasks", "Tasks at work"),
     ("dns_queries", "dns_queries_per_second", "DNS queries answered"),
+    ("dns_failed", "dns_failed_per_second", "DNS queries that failed, or turned away"),
+    ("guests_in", "guests_receive_bytes_per_second", "Network, to all guests"),
+    ("guests_out", "guests_transmit_bytes_per_second", "Network, from all guests"),
+    ("records", "records", "Records that are kept"),
+    ("records_size", "records_size_bytes", "Room that the records take"),
+    ("builds", "builds_ended_per_hour", "Builds that ended in the last hour"),
+    ("builds_failed", "builds_failed_per_hour", "Of those, the failed ones"),
+    ("build_seconds", "build_duration_seconds", "Their mean time"),
+    ("layers_made", "build_layers_made_per_hour", "Layers that builds made"),
+    ("layers_cached", "build_layers_cached_per_hour", "Layers found in the cache"),
 )
 INSTANCE_GAUGES = (
     ("cpu", "cpu_usage_ratio", "Share of its vCPUs in use, 0 to 1"),
@@ -38,6 +50,13 @@ INSTANCE_GAUGES = (
     ("tasks", "tasks_ended_per_minute", "Tasks it ended in the last minute"),
     ("tasks_failed", "tasks_failed_per_minute", "Of those, the failed ones"),
 )
+PROCESS_GAUGES = (
+    ("process_cpu", "cpu_usage_ratio", "CPU in use; 1 is one core"),
+    ("process_memory", "memory_resident_bytes", "Memory with its children's"),
+    ("requests", "requests_per_second", "Requests answered"),
+    ("requests_failed", "requests_failed_per_second", "Of those, with 5xx"),
+)
+RATIOS = ("cpu", "process_cpu")
 Families = Iterator[Metric]
 
 
@@ -55,6 +74,7 @@ class NodeCollector(Collector):
         yield from node_families()
         yield from sampled_families("node", NODE_GAUGES, {metrics.NODE: {}}, latest)
         yield from instance_families(latest)
+        yield from process_families(latest)
         yield from service_families()
         yield from work_families()
 
@@ -122,7 +142,7 @@ def sampled_families(
     """Gauges from the last samples; `subjects` has each one's labels."""
     for metric, name, text in gauges:
         rows = [
-            (labels, point.value / (100 if metric == "cpu" else 1))
+            (labels, point.value / (100 if metric in RATIOS else 1))
             for subject, labels in subjects.items()
             if (point := latest.get((subject, metric)))
         ]
@@ -141,6 +161,12 @@ def instance_families(latest: Mapping[tuple[str, str], metrics.Point]) -> Famili
     ]
     yield gauge("instance_state", "State of each instance; always 1", states)
     yield from sampled_families("instance", INSTANCE_GAUGES, subjects, latest)
+
+
+def process_families(latest: Mapping[tuple[str, str], metrics.Point]) -> Families:
+    found = sorted({of for of, metric in latest if metric == "process_cpu"})
+    subjects = {of: {"process": of.removeprefix(metrics.process(""))} for of in found}
+    yield from sampled_families("process", PROCESS_GAUGES, subjects, latest)
 
 
 def service_families() -> Families:

@@ -52,6 +52,7 @@ def tend_audit(settings: Settings) -> None:
 
 def trim_operations(settings: Settings) -> None:
     operations.trim(settings.admin.operations_kept)
+    pack.trim_builds()
 
 
 def trim_tasks(settings: Settings) -> None:

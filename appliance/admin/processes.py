@@ -92,14 +92,16 @@ def seen(program: Program, kept: Kept, provided: Provision) -> Document:
 
 
 def usage(pid: int) -> Document:
-    """Memory in bytes, tasks, open files and connections, with those of its children
-    that are its own: guests and builds are not."""
-    found: Document = {"memory": 0, "tasks": 0, "files": 0, "connections": []}
+    """Seconds of CPU, bytes of memory, tasks, open files and connections, with those
+    of its children that are its own: guests and builds are not."""
+    found: Document = {"cpu_s": 0.0, "memory": 0, "tasks": 0, "files": 0}
+    found["connections"] = []
     own = frozenset(bounds.together(pid))
     for process in family(pid):
         if process.pid not in own:
             continue
         try:
+            found["cpu_s"] += sum(process.cpu_times()[:2])
             found["memory"] += process.memory_info().rss
             found["tasks"] += process.num_threads()
             found["files"] += process.num_fds()

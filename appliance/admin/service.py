@@ -13,6 +13,7 @@ SERVICE = Service(
     runtime=Served,
     section="admin",
     always=True,
+    measures="appliance.admin.measures",
     operations="appliance.admin.kinds",
     summary="Pages, accounts and processes of this node.",
     pages=(

@@ -18,6 +18,8 @@ def read(settings: Settings) -> Iterator[Reading]:
         queries = json.loads(file.read_text())["queries"]
     except (FileNotFoundError, ValueError):
         return  # form-dns has only just begun
-    total = float(sum(n for what, n in queries.items() if what not in NO_QUERIES))
     time = file.stat().st_mtime
-    yield Reading(NODE, "dns_queries", total, counter=True, time=time)
+    bad = sum(queries.get(what, 0) for what in NO_QUERIES)
+    counts = {"dns_queries": sum(queries.values()) - bad, "dns_failed": bad}
+    for metric, count in counts.items():
+        yield Reading(NODE, metric, float(count), counter=True, time=time)

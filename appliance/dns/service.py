@@ -17,7 +17,7 @@ from appliance.dns.names import read_zone
 from appliance.dns.server import Counts, DnsServer
 from appliance.dns.zone import Zone, make_zone
 from appliance.problems import Problem
-from appliance.service import Page, Service, State, write_json
+from appliance.service import Chart, Page, Service, State, write_json
 
 ROUND_S = 0.2
 SLOW_S = 5.0  # between looks at resolv.conf, and reports of counts
@@ -171,5 +171,6 @@ SERVICE = Service(
     summary="Answers for agents' names, and forwards others for local clients.",
     without="No name of this node is answered.",
     measures="appliance.dns.measures",
+    charts=(Chart("Queries a second", ("dns_queries", "dns_failed")),),
     pages=(Page("/dns/", "Names", "Network", rank=20),),
 )

@@ -17,7 +17,7 @@ from appliance.formnet.bridge import dissolve, mend, own_network
 from appliance.formnet.firewall import blockers
 from appliance.formnet.routes import clash, routes
 from appliance.problems import Problem
-from appliance.service import Check, Page, Service, State, Verdict, write_json
+from appliance.service import Chart, Check, Page, Service, State, Verdict, write_json
 
 ROUND_S = 5.0
 log = structlog.get_logger()
@@ -108,6 +108,8 @@ SERVICE = Service(
     depends=("form-state",),
     summary="The bridge that instances are plugged into, and what they may reach.",
     without="Guests keep their network; new ones get none.",
+    measures="appliance.formnet.measures",
+    charts=(Chart("Guests' network", ("guests_in", "guests_out")),),
     pages=(Page("/formnet/", "Guest network", "Network", rank=10, role="auditor"),),
     checks=lambda: (Check("range", "Guests' range", check_range),),
 )

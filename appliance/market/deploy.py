@@ -32,7 +32,8 @@ def build(run: Run) -> None:
         refresh=bool(run.params.get("refresh")),
     )
     try:
-        made = pack.build(request, run.log, run.should_end, run.progress)
+        with pack.noted(run.should_end) as tally:
+            made = pack.build(request, run.log, run.should_end, run.progress, tally)
     except Problem:
         run.check()  # a canceled build fails too; say what it was
         raise

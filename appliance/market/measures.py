@@ -1,4 +1,4 @@
-"""What the marketplace measures: tasks that ended in the last minute."""
+"""What the marketplace measures: tasks that ended in the last minute, and open ones."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ QUERY = """
 select json_extract(attempts, '$[#-1].instance'), state, count(*)
 from task where ended > ? group by 1, 2
 """
+OPEN = """
+select state, count(*) from task where state in ('submitted', 'working') group by 1
+"""
 
 
 def read(settings: Settings) -> Iterator[Reading]:
@@ -28,6 +31,9 @@ def read(settings: Settings) -> Iterator[Reading]:
     for subject in (NODE, *running):
         yield Reading(subject, "tasks", float(ended[subject]))
         yield Reading(subject, "tasks_failed", float(failed[subject]))
+    now = Counter(dict(node.execute_sql(OPEN).fetchall()))
+    yield Reading(NODE, "tasks_waiting", float(now["submitted"]))
+    yield Reading(NODE, "tasks_working", float(now["working"]))
 
 
 def counts() -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance import state
-from appliance.service import Page, Served, Service
+from appliance.service import Chart, Page, Served, Service
 
 
 class MarketRuntime(Served):
@@ -36,6 +36,10 @@ SERVICE = Service(
     without="Agents cannot be called.",
     operations="appliance.market.kinds",
     measures="appliance.market.measures",
+    charts=(
+        Chart("Tasks a minute", ("tasks", "tasks_failed")),
+        Chart("Open tasks", ("tasks_working", "tasks_waiting")),
+    ),
     pages=(
         Page("/market/", "Agents", rank=20, count=lambda whose: state.count("agent")),
         Page("/market/tasks", "Tasks", rank=50),

@@ -4,7 +4,7 @@ What cannot be measured is absent, never zero. A service adds its own by declari
 a module in `measures` whose `read(settings)` gives `Reading`s.
 """
 
-from appliance.metrics.catalogue import METRICS, NODE, Metric
+from appliance.metrics.catalogue import METRICS, NODE, Metric, process
 from appliance.metrics.readings import Reading
 from appliance.metrics.rollup import Point
 from appliance.metrics.store import Series, known, latest, read, size
@@ -18,6 +18,7 @@ __all__ = [
     "Series",
     "known",
     "latest",
+    "process",
     "read",
     "size",
 ]

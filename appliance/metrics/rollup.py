@@ -51,13 +51,22 @@ def _mean(time: int, points: list[Point]) -> Point:
     return Point(time, min(max(mean, lowest), highest), weight)  # rounding stays inside
 
 
-def tier_for(start: float, end: float, now: float) -> Tier:
-    """The finest tier that reaches back to `start` without too many points."""
+def resolution(start: float, end: float, now: float) -> tuple[Tier, int]:
+    """The finest tier that reaches back to `start` with at most MOST_POINTS, and the
+    step of its points; where no tier does, several points of the coarsest are one."""
     for tier in TIERS:
         reaches = now - start <= tier.keep
-        if reaches and (end - start) / tier.step <= MOST_POINTS:
-            return tier
-    return TIERS[-1]
+        if reaches and steps_between(start, end, tier.step) <= MOST_POINTS:
+            return tier, tier.step
+    step = TIERS[-1].step
+    while steps_between(start, end, step) > MOST_POINTS:
+        step *= 2
+    return TIERS[-1], step
+
+
+def steps_between(start: float, end: float, step: int) -> int:
+    """How many steps have a part of the span."""
+    return int(end // step - start // step) + 1
 
 
 def oldest(tier: Tier, now: float, share: float = 1.0) -> int:

@@ -1,7 +1,7 @@
 """metrics.db: series of points, rolled up and trimmed.
 
 formation-jobs writes; every process reads. A series is (subject, metric), where the
-subject is `node` or an instance's id.
+subject is `node`, `process/NAME` or an instance's id.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from appliance.metrics.rollup import (
     average,
     floor,
     oldest,
-    tier_for,
+    resolution,
 )
 
 STEP = TIERS[0].step
@@ -54,12 +54,11 @@ def write(time: float, values: Mapping[Key, float]) -> None:
 
 
 def _put(rows: Iterable[tuple[int, int, Point]]) -> None:
-    for series, step, point in rows:
-        metrics.execute_sql(
-            "insert or replace into sample (series, step, time, value, weight) "
-            "values (?, ?, ?, ?, ?)",
-            (series, step, *point),
-        )
+    metrics.cursor().executemany(
+        "insert or replace into sample (series, step, time, value, weight) "
+        "values (?, ?, ?, ?, ?)",
+        ((series, step, *point) for series, step, point in rows),
+    )
 
 
 def _points(series: int, step: int, start: int, end: int) -> list[Point]:
@@ -136,18 +135,22 @@ def known(subject: str) -> list[str]:
 def read(
     subject: str, metric: str, start: float, end: float, now: float
 ) -> tuple[int, list[Point]]:
-    """The step in seconds that fits the span, and its points; gaps stay gaps."""
-    tier = tier_for(start, end, now)
+    """The step in seconds that fits the span, and its points, MOST_POINTS at most;
+    gaps stay gaps. Of the span only what may be kept counts."""
+    start, end = max(start, oldest(TIERS[-1], now)), min(end, now)
+    if start > end:
+        return STEP, []
+    tier, step = resolution(start, end, now)
     row = Series.get_or_none((Series.subject == subject) & (Series.metric == metric))
     if row is None:
-        return tier.step, []
+        return step, []
     points: list[Point] = []
-    begin = floor(start, tier.step)
+    begin = floor(start, step)
     for finer in reversed(TIERS[: TIERS.index(tier) + 1]):
         points += _points(row.id, finer.step, begin, int(end) + 1)
         if points:
             begin = max(begin, points[-1].time + finer.step)
-    return tier.step, average(points, tier.step)
+    return step, average(points, step)
 
 
 def latest(now: float, age: float = 3 * STEP) -> dict[Key, Point]:

@@ -30,6 +30,8 @@ from appliance.pack.parser import (
     diagnostics_json,
 )
 from appliance.pack.passwd import hash_password
+from appliance.pack.tally import noted
+from appliance.pack.tally import trim as trim_builds
 from appliance.pack.upload import Upload, of_archive, of_files, of_folder
 
 __all__ = [
@@ -60,8 +62,10 @@ __all__ = [
     "limits",
     "look",
     "must_be_free",
+    "noted",
     "request",
     "sweep",
+    "trim_builds",
     "of_archive",
     "of_files",
     "of_folder",

@@ -41,6 +41,7 @@ from appliance.pack.sandbox import (
 )
 from appliance.pack.steps import describe, explain, stages
 from appliance.pack.store import DRAFT, Store
+from appliance.pack.tally import Tally
 from appliance.problems import DiskFull
 
 SLACK_MIB = 256
@@ -136,8 +137,10 @@ def build(
     log: Log,
     cancelled: Callable[[], bool] = lambda: False,
     progress: Callable[[float], None] = lambda fraction: None,
+    tally: Tally | None = None,
 ) -> BuiltImage:
     """Build, or return what was built from the same input; raises BuildError."""
+    tally = tally or Tally()
     ensure_base(request.formfile.base, request.base_dir, log, cancelled)
     known = None if request.refresh else built(request)
     if known is None:
@@ -146,8 +149,10 @@ def build(
         with builds.making(request.build_id, cancelled):
             known = None if request.refresh else built(request)
             if known is None:
-                with contextlib.closing(_Builder(request, log, cancelled)) as builder:
+                made = _Builder(request, log, cancelled, tally)
+                with contextlib.closing(made) as builder:
                     return builder.build(progress)
+    tally.reused = True
     log("the same input was built before: nothing to do")
     return known
 
@@ -197,6 +202,7 @@ class _Builder:
     _request: BuildRequest
     _log: Log
     _cancelled: Callable[[], bool]
+    _tally: Tally = field(default_factory=Tally)
     _key: str = ""
     _parent: str = ""
     _generation: str = ""
@@ -259,7 +265,10 @@ class _Builder:
                 outside = None if isinstance(step, Copy) else self._outside
                 self._run(self._tree(draft, folder), made, watch, outside)
 
-        if not self._layer(title, fill, self._request.refresh):
+        if self._layer(title, fill, self._request.refresh):
+            self._tally.made += 1
+        else:
+            self._tally.cached += 1
             self._log(f"{title}: cached")
 
     def _layer(self, title: str, fill: Callable[[Path], None], refresh: bool) -> bool:

@@ -6,7 +6,7 @@ import shutil
 
 from appliance.config import Settings
 from appliance.pack import place
-from appliance.service import Page, Served, Service, State
+from appliance.service import Chart, Page, Served, Service, State
 
 
 class PackRuntime(Served):
@@ -41,6 +41,12 @@ SERVICE = Service(
     depends=("form-state",),
     summary="Builds images from Formfiles.",
     without="Nothing new can be built.",
+    measures="appliance.pack.measures",
+    charts=(
+        Chart("Builds an hour", ("builds", "builds_failed")),
+        Chart("Time of a build", ("build_seconds",)),
+        Chart("Layers an hour", ("layers_made", "layers_cached")),
+    ),
     pages=(
         Page("/pack/deploy", "Deploy", rank=40, role="developer"),
         Page("/pack/", "Images", rank=45, role="auditor"),

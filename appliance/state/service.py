@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from appliance.config import Settings
-from appliance.service import Page, Served, Service, State
+from appliance.service import Chart, Page, Served, Service, State
 
 
 class StateRuntime(Served):
@@ -28,6 +28,11 @@ SERVICE = Service(
     process="state",
     runtime=StateRuntime,
     section="state",
+    measures="appliance.state.measures",
+    charts=(
+        Chart("Records", ("records",)),
+        Chart("Their size", ("records_size",)),
+    ),
     always=True,
     pages=(Page("/state/", "Records", "Administration", rank=60),),
     summary="Keeps the node's signed records; the only one that writes them.",

@@ -124,6 +124,11 @@ class Reader:
         query = "select count(*) from record where kind=? and deleted=0"
         return int(self.database.execute_sql(query, (kind,)).fetchone()[0])
 
+    def total(self) -> int:
+        """How many records of all kinds there are."""
+        query = "select count(*) from record where deleted=0"
+        return int(self.database.execute_sql(query).fetchone()[0])
+
     def every(self) -> Iterator[Record]:
         """All records and tombstones."""
         rows = self.database.execute_sql(

@@ -15,6 +15,8 @@ GAUGES = ("memory",)
 def read(settings: Settings) -> Iterator[Reading]:
     promised = float(measure().memory_promised_mib << 20)
     yield Reading(NODE, "memory_promised", promised)
-    for instance, values in libvirt.stats().items():
+    running = libvirt.stats()
+    yield Reading(NODE, "instances", float(len(running)))
+    for instance, values in running.items():
         for metric, value in values.items():
             yield Reading(instance, metric, value, counter=metric not in GAUGES)

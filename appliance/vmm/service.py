@@ -10,7 +10,7 @@ from peewee import PeeweeException
 from appliance import state, supervision
 from appliance.config import Settings, settings
 from appliance.problems import Problem
-from appliance.service import Page, Service, State
+from appliance.service import Chart, Page, Service, State
 
 ROUND_S = 2.0
 log = structlog.get_logger()
@@ -109,5 +109,9 @@ SERVICE = Service(
     summary="Runs instances under libvirt and keeps them as they should be.",
     without="Machines go on, but nobody starts, stops or watches them.",
     measures="appliance.vmm.measures",
+    charts=(
+        Chart("Instances", ("instances",)),
+        Chart("Memory promised to them", ("memory_promised",)),
+    ),
     pages=(Page("/vmm/", "Instances", rank=30, count=how_many),),
 )

@@ -198,7 +198,9 @@ class Series(Answer):
 
 
 class MetricsQuery(Query):
-    subject: str = Field("node", description="`node`, or an instance's id.")
+    subject: str = Field(
+        "node", description="`node`, an instance's id, or `process/NAME`."
+    )
     metric: str | None = Field(None, description="Without it the last of each.")
     start: str | None = Field(
         None, alias="from", description="Seconds since the epoch, or RFC 3339."

@@ -92,6 +92,7 @@ class ProcessEntry(Answer):
     pid: int = Field(description="0 where none runs.")
     since: float
     said: str = Field(description="By what keeps it.")
+    cpu_s: float = Field(description="Seconds of CPU that it used.")
     memory: int = Field(description="Resident bytes, with its children's.")
     tasks: int
     files: int

@@ -16,8 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from appliance import clock, state
 from appliance.admin import accounts, tokens
+from appliance.config import Settings
 from appliance.metrics import store
-from blueprints.prometheus import INSTANCE_GAUGES, NODE_GAUGES
+from blueprints import counting
+from blueprints.prometheus import INSTANCE_GAUGES, NODE_GAUGES, PROCESS_GAUGES
 
 URL = "/api/v1/admin/metrics"
 INSTANCE = {
@@ -34,7 +36,7 @@ INSTANCE = {
 }
 UNITS = (
     "_bytes|_ratio|_seconds|_per_minute|_per_second|_info|_state|_cpus|_total|"
-    "_operations|_builds|_tasks"
+    "_operations|_builds|_tasks|_records|_per_hour"
 )
 
 
@@ -97,6 +99,18 @@ def test_bad_questions_get_a_sentence(
     assert words in answer.get_json()["detail"]
 
 
+def test_requests_are_counted_by_how_they_ended(
+    logged_in: FlaskClient, settings: Settings
+) -> None:
+    before = counting.now()
+    logged_in.get(URL)
+    logged_in.get("/nowhere")
+    counting.report(settings.run_dir, "web")
+    report = json.loads((settings.run_dir / "web" / "requests.json").read_text())
+    assert report["answered"] == before["answered"] + 2
+    assert report["failed"] == before["failed"]  # what is not there is no failure
+
+
 def scrape(logged_in: FlaskClient, accept: str = "") -> str:
     answer = logged_in.get("/metrics", headers={"Accept": accept})
     assert answer.status_code == 200
@@ -139,7 +153,8 @@ def test_the_grafana_dashboard_draws_what_there_is(logged_in: FlaskClient) -> No
         {(of, metric): 1.0 for metric, _, _ in gauges}
         for of, gauges in (("node", NODE_GAUGES), ("i1", INSTANCE_GAUGES))
     )
-    store.write(clock.now(), node | instance)
+    process = {("process/web", metric): 1.0 for metric, _, _ in PROCESS_GAUGES}
+    store.write(clock.now(), node | instance | process)
     there = {
         sample.name: set(sample.labels)
         for family in text_string_to_metric_families(scrape(logged_in))

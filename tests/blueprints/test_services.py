@@ -26,6 +26,7 @@ PROCESS = {
     "pid": 7,
     "since": 1.0,
     "said": "",
+    "cpu_s": 1.5,
     "memory": 20_000_000,
     "tasks": 3,
     "files": 9,

@@ -19,7 +19,7 @@ def test_queries_are_counted_between_two_reports(settings: Settings) -> None:
         )
         os.utime(file, (time, time))
         found = rates.values(measures.read(settings), 2000)
-    assert found == {("node", "dns_queries"): 10.0}
+    assert found["node", "dns_queries"] == 10.0
     assert rates.values(measures.read(settings), 2010) == {}  # the same report again
 
 
@@ -31,3 +31,12 @@ def test_a_torn_report_is_no_measurement(settings: Settings) -> None:
 
 def test_it_is_declared() -> None:
     assert services()["form-dns"].measures == "appliance.dns.measures"
+
+
+def test_what_failed_or_was_turned_away_stands_beside(settings: Settings) -> None:
+    file, rates = settings.run_dir / "dns" / "report.json", Rates()
+    for time, failed in ((1000, 1), (1010, 21)):
+        write_json(file, {"queries": {"answered": 5, "failed": failed}})
+        os.utime(file, (time, time))
+        found = rates.values(measures.read(settings), 2000)
+    assert found == {("node", "dns_queries"): 0.0, ("node", "dns_failed"): 2.0}

@@ -15,7 +15,8 @@ from appliance.metrics.rollup import (
     average,
     floor,
     oldest,
-    tier_for,
+    resolution,
+    steps_between,
 )
 
 values = st.floats(-1e12, 1e12)
@@ -73,13 +74,24 @@ def test_each_tier_is_made_of_whole_steps_of_the_finer() -> None:
 def test_a_span_is_answered_from_where_it_is_kept(ago: int, length: int) -> None:
     now, start = 2e9, 2e9 - ago
     end = min(start + length, now)
-    tier = tier_for(start, end, now)
+    tier, step = resolution(start, end, now)
     finer = TIERS[: TIERS.index(tier)]
+    assert steps_between(start, end, step) <= MOST_POINTS
     if tier != TIERS[-1]:
+        assert step == tier.step
         assert start >= now - tier.keep
-        assert (end - start) / tier.step <= MOST_POINTS
     for better in finer:
-        assert start < now - better.keep or (end - start) / better.step > MOST_POINTS
+        many = steps_between(start, end, better.step) > MOST_POINTS
+        assert start < now - better.keep or many
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from((10, 300, 3600)))
+def test_steps_of_a_span_are_those_with_a_moment_in_it(
+    start: int, length: int, step: int
+) -> None:
+    end = start + length
+    counted = len(range(floor(start, step), end + 1, step))
+    assert steps_between(start, end, step) == counted
 
 
 @given(st.sampled_from(TIERS), st.floats(0.01, 1))

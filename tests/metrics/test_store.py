@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from appliance.config import Settings
 from appliance.database import metrics
 from appliance.metrics import store
 from appliance.metrics.readings import Key
-from appliance.metrics.rollup import DAY
+from appliance.metrics.rollup import DAY, MOST_POINTS, Point, average
 
 CPU = ("node", "cpu")
 NOW = 1_800_000_000 // 3600 * 3600
@@ -94,3 +99,52 @@ def test_latest_leaves_out_what_is_stale() -> None:
     measure(NOW - 600, NOW - 300)
     store.write(NOW, {("node", "memory"): 5.0})
     assert list(store.latest(NOW)) == [("node", "memory")]
+
+
+def test_a_year_and_more_is_read_in_a_bounded_number_of_points() -> None:
+    rows = [(1, 3600, time, 1.0, 360) for time in range(NOW - 365 * DAY, NOW, 3600)]
+    store.Series.create(id=1, subject="node", metric="cpu")
+    store._put((series, step, Point(*rest)) for series, step, *rest in rows)
+    for start, end in ((NOW - 365 * DAY, NOW), (0, NOW), (0, 9e10)):
+        step, points = store.read("node", "cpu", start, end, NOW)
+        assert 1000 < len(points) <= MOST_POINTS
+        assert step % 3600 == 0
+        assert sum(p.weight for p in points) == 360 * len(rows)
+    assert store.read("node", "cpu", NOW + DAY, 9e10, NOW)[1] == []
+
+
+@hypothesis_settings(
+    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 6) | st.integers(1, 500),
+            st.sampled_from(("measure", "age")),
+        ),
+        max_size=60,
+    )
+)
+def test_however_it_ages_what_is_read_is_the_mean_of_what_was_measured(
+    events: list[tuple[int, str]],
+) -> None:
+    """Samples come and are rolled up in whatever order: what is read in a step is the
+    mean of the samples in it, and none is counted twice or lost."""
+    metrics.execute_sql("delete from sample")
+    now, samples = NOW, []
+    for steps, what in events:
+        now += steps * 10
+        if what == "measure":
+            samples.append(Point(now, float(steps)))
+            store.write(now, {CPU: float(steps)})
+        else:
+            store.roll_up(now + 7)
+            store.trim(now, 1 << 30)
+    for start in (NOW, NOW - 2 * DAY, NOW - 40 * DAY):
+        step, points = store.read("node", "cpu", start, now, now)
+        wanted = average(samples, step)
+        assert [(p.time, p.weight) for p in points] == [
+            (p.time, p.weight) for p in wanted
+        ]
+        for found, right in zip(points, wanted, strict=True):
+            assert math.isclose(found.value, right.value)

@@ -55,6 +55,15 @@ def test_the_same_steps_take_the_layers_that_are_there(request_: BuildRequest) -
     assert keys(request_, INSTALL, SECOND)[:2] == before[:2]
 
 
+def test_layers_are_counted_as_made_or_cached(request_: BuildRequest) -> None:
+    for made, cached in ((2, 0), (0, 2)):
+        with closing(_Builder(request_, lambda line: None, lambda: False)) as builder:
+            builder._base()
+            for step in (INSTALL, FIRST):
+                builder._step(step)
+            assert (builder._tally.made, builder._tally.cached) == (made, cached)
+
+
 def test_what_stands_on_a_refreshed_layer_is_built_anew(request_: BuildRequest) -> None:
     other = keys(request_, INSTALL, SECOND)
     refreshed = keys(request_, INSTALL, FIRST, refresh=True)

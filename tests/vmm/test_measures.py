@@ -9,6 +9,7 @@ from appliance.vmm import libvirt, measures
 from tests.vmm.test_libvirt import XML, driver
 
 __all__ = ["driver"]
+GAUGES = ("memory", "memory_promised", "instances")
 
 
 def test_promised_memory_is_that_of_instances_that_should_run(
@@ -22,6 +23,7 @@ def test_promised_memory_is_that_of_instances_that_should_run(
     found = {(r.subject, r.metric): r for r in measures.read(settings)}
     libvirt.undefine("one")
     assert found["node", "memory_promised"].value == 512 << 20
+    assert found["node", "instances"].value == 1
     for (subject, metric), reading in found.items():
-        assert reading.counter == (metric not in ("memory", "memory_promised"))
+        assert reading.counter == (metric not in GAUGES)
         assert subject in ("node", "one")
