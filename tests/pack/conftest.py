@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,10 @@ from appliance import pack
 from appliance.pack import cgroup, place
 
 BASE = Path(os.environ.get("FORMATION_TEST_BASE", "/var/lib/formation/base/debian-13"))
-START_ID = 1_700_000_000  # nobody else's, so that its processes are ours
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+# Nobody else's, so that what has them is ours: other workers build at the same time.
+START_ID = 1_700_000_000 + 65536 * WORKER
+BLOCK = IPv4Network((0xC6120000 + 0xFE00 - 0x100 * WORKER, 24))  # 198.18.254.0
 END = 'ENTRYPOINT ["/bin/true"]\n'
 
 
@@ -64,7 +68,7 @@ class Bench:
             images_dir=self.images,
             limits=self.limits,
             start_id=START_ID,
-            block=IPv4Network("198.18.254.0/24"),
+            block=BLOCK,
         )
 
     def build(
@@ -101,16 +105,28 @@ class Bench:
             for m in mounts.splitlines()
             if str(self.folder) in m and not m.startswith(memory)
         ]
-        found += [str(p) for p in Path("/sys/class/net").glob("fbuild*")]
-        tables = ["nft", "list", "tables"]
-        listed = subprocess.run(tables, capture_output=True, text=True).stdout
-        found += [t for t in listed.splitlines() if "formation_build_" in t]
+        found += [
+            f"{link} {a.address}"
+            for link, addresses in psutil.net_if_addrs().items()
+            for a in addresses
+            if a.family == socket.AF_INET and IPv4Address(a.address) in BLOCK
+        ]
+        prefix = str(BLOCK.network_address).removesuffix("0")
+        rules = ["nft", "list", "ruleset"]
+        listed = subprocess.run(rules, capture_output=True, text=True).stdout
+        found += [line for line in listed.splitlines() if prefix in line]
         for parent in (cgroup.ROOT, *(cgroup.ROOT / n for n in cgroup.CONTROLLERS)):
-            found += [str(p) for p in parent.glob(f"{cgroup.NAME}/*-*")]
+            found += [str(p) for p in parent.glob(f"{cgroup.NAME}/*-*") if is_ours(p)]
         return found
 
     def must_be_clean(self) -> None:
         assert self.left() == []
+
+
+def is_ours(group: Path) -> bool:
+    """Whether it was made by us, or by one that is dead."""
+    maker = int(group.name.split("-")[0])
+    return maker == os.getpid() or not psutil.pid_exists(maker)
 
 
 def whole(path: Path) -> bool:

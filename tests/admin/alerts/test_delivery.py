@@ -168,9 +168,10 @@ def test_a_mail_goes_by_starttls_with_log_in(tmp_path: Path) -> None:
     assert "/alerts/runbooks/disk-full" in text
     assert server.login == "\0node\0hunter2"
     assert server.said.index("STARTTLS") < server.said.index("data")
-    assert [line for line in server.said if line.startswith("rcpt")] == [
-        "rcpt TO:<ada@example.com>",
-        "rcpt TO:<bo@example.com>",
+    receivers = [line.lower() for line in server.said]  # Pythons differ in the case
+    assert [line for line in receivers if line.startswith("rcpt")] == [
+        "rcpt to:<ada@example.com>",
+        "rcpt to:<bo@example.com>",
     ]
 
 
