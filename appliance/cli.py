@@ -17,6 +17,7 @@ from appliance.commands.agents import agent
 from appliance.commands.alerts import alerts
 from appliance.commands.instances import vmm
 from appliance.commands.logs import logs
+from appliance.commands.repairs import repairs
 from appliance.commands.secrets import secret
 from appliance.commands.services import processes, services
 from appliance.commands.settings import settings_group
@@ -490,6 +491,7 @@ for _command in (
     processes,
     settings_group,
     logs,
+    repairs,
 ):
     main.add_command(_command)
 

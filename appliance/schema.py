@@ -148,6 +148,18 @@ NODE: tuple[str, ...] = (
         state text not null, made integer not null, cached integer not null);
     create index build_ended on build (ended);
     """,
+    """
+    create table repair (
+        id text primary key, name text not null, subject text not null,
+        severity text not null, title text not null, text text not null,
+        cure text not null, link text not null, button text not null,
+        loses text not null, mark text not null, since real not null,
+        ignored text not null default '', ignored_by text not null default '',
+        ignored_why text not null default '', ignored_at real);
+    create table repair_look (
+        name text primary key, title text not null, looked real not null,
+        trouble text not null);
+    """,
 )
 
 METRICS: tuple[str, ...] = (

@@ -44,6 +44,7 @@ ROOMS = (
     "metrics",
     "audit",
     "alerts",
+    "repairs",
     "accounts",
     "account",
     "second_factor",

@@ -24,6 +24,7 @@ from appliance import (
 from appliance.admin import expired, health, processes, storage
 from appliance.admin.alerts import delivery
 from appliance.admin.alerts import store as alerts
+from appliance.admin.repairs import looking as repairs
 from appliance.config import Settings, settings
 from appliance.metrics import store as measurements
 from appliance.metrics.sampler import Sampler
@@ -75,6 +76,7 @@ JOBS: dict[str, tuple[float, Job]] = {
     "health": (0.1, health.note),
     "alerts": (1 / 6, alerts.refresh),
     "deliver": (1 / 6, delivery.deliver),
+    "repairs": (1, repairs.refresh),
     "events": (10, trim_events),
     "audit": (10, tend_audit),
     "operations": (10, trim_operations),

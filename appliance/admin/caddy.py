@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,9 +24,13 @@ def certificate_files(settings: Settings) -> tuple[Path, Path]:
 
 def ensure_certificate(settings: Settings) -> None:
     """Make a self-signed certificate for this machine's name, once."""
+    if not certificate_files(settings)[0].exists():
+        renew_certificate(settings)
+
+
+def renew_certificate(settings: Settings) -> None:
+    """Make a self-signed certificate in place of the one that is there."""
     cert_file, key_file = certificate_files(settings)
-    if cert_file.exists():
-        return
     key = ec.generate_private_key(ec.SECP256R1())
     host = socket.gethostname() or "formation"
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
@@ -46,15 +51,23 @@ def ensure_certificate(settings: Settings) -> None:
         )
         .sign(key, hashes.SHA256())
     )
-    key_file.touch(mode=0o640)
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
     )
-    cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    _replace(key_file, private)
+    _replace(cert_file, certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """In one step; the group that may read it is its folder's."""
+    draft = file.with_name(f".{file.name}")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o640)
+    os.chown(draft, -1, file.parent.stat().st_gid)
+    draft.write_bytes(content)
+    draft.replace(file)
 
 
 def fingerprint(settings: Settings) -> str:

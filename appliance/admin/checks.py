@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
+from appliance.admin import listeners
+from appliance.admin.ports import wanted
 from appliance.admin.serving import accepts
 from appliance.config import Settings
 from appliance.service import Check, Verdict, plugins, services
@@ -57,14 +58,18 @@ def libvirt(settings: Settings) -> Verdict:
 
 
 def dns_port(settings: Settings) -> Verdict:
-    port = settings.dns.port
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((settings.dns.host, port))
-        except OSError:
-            text = f"UDP port {port} is in use, by form-dns itself or another server"
-            return Verdict(True, text, "Set dns.port if names do not work.", True)
-    return Verdict(True, f"UDP port {port} is free for names")
+    """Looked at from outside: trying the port would take it from form-dns."""
+    found = listeners.listeners()
+    for port in wanted(settings):
+        there = listeners.at(port, found) if port.process == "dns" else None
+        if there is None:
+            continue
+        who = listeners.holder(settings, there)
+        if who == listeners.OURS:
+            return Verdict(True, f"form-dns answers at port {port.number}")
+        cure = "End that program, or choose another port: dns.port."
+        return Verdict(False, f"{port} is taken by {who}", cure)
+    return Verdict(True, f"port {settings.dns.port} is free for names")
 
 
 def clock(settings: Settings) -> Verdict:

@@ -25,21 +25,12 @@ def follow(settings: Settings, log: Callable[[str], object]) -> None:
         return
     before = path.read_text()
     path.write_text(wanted)
-    admin = settings.run_dir / "caddy" / "admin.sock"
-    if not accepts(admin):
+    if not runs(settings):
         log("Caddy does not run; it reads its new addresses when it starts")
         return
-    done = subprocess.run(
-        ["caddy", "reload", f"--config={path}", "--adapter=caddyfile"]
-        + [f"--address=unix/{admin}"],
-        capture_output=True,
-        text=True,
-        timeout=RELOAD_S,
-        check=False,
-    )
-    if done.returncode:
+    said = _reload(settings)
+    if said:
         path.write_text(before)
-        said = (done.stderr.strip().splitlines() or ["no reason"])[-1]
         raise Problem(
             "front-door",
             f"The settings are written, but Caddy goes on at its former addresses: "
@@ -47,3 +38,32 @@ def follow(settings: Settings, log: Callable[[str], object]) -> None:
             status=502,
         )
     log(f"Caddy listens at port {settings.http.https_port}")
+
+
+def read_anew(settings: Settings, log: Callable[[str], object]) -> None:
+    """Let a running Caddy read its file and its certificate again; raises Problem."""
+    if not runs(settings):
+        log("Caddy does not run; it reads the certificate when it starts")
+        return
+    said = _reload(settings, "--force")
+    if said:
+        text = f"Caddy goes on with its former certificate: {said[:300]}"
+        raise Problem("front-door", text, status=502)
+    log("Caddy has read it")
+
+
+def runs(settings: Settings) -> bool:
+    return accepts(settings.run_dir / "caddy" / "admin.sock")
+
+
+def _reload(settings: Settings, *how: str) -> str:
+    """What Caddy says against it; empty where it did."""
+    admin = settings.run_dir / "caddy" / "admin.sock"
+    command = ["caddy", "reload", f"--config={settings.run_dir / 'Caddyfile'}"]
+    command += ["--adapter=caddyfile", f"--address=unix/{admin}", *how]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=RELOAD_S, check=False
+    )
+    if not done.returncode:
+        return ""
+    return (done.stderr.strip().splitlines() or ["no reason"])[-1]

@@ -12,6 +12,7 @@ from appliance.admin.connections import CLOSE
 from appliance.admin.control import CONTROL
 from appliance.admin.limiting import LIMIT
 from appliance.admin.processes import PROCESS
+from appliance.admin.repairs import mending
 from appliance.config import settings
 from appliance.operations import Kind, Run, Step
 
@@ -60,4 +61,5 @@ KINDS = (
     ),
     settings_change.KIND,
     *delivery.KINDS,
+    *mending.KINDS,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.admin.alerts import how_many
+from appliance.admin import alerts, repairs
 from appliance.service import Page, Served, Service
 
 SERVICE = Service(
@@ -18,7 +18,8 @@ SERVICE = Service(
     summary="Pages, accounts and processes of this node.",
     pages=(
         Page("/", "Dashboard", rank=10),
-        Page("/alerts/", "Alerts", rank=60, role="auditor", count=how_many),
+        Page("/alerts/", "Alerts", rank=60, role="auditor", count=alerts.how_many),
+        Page("/repairs/", "Repairs", rank=65, role="auditor", count=repairs.how_many),
         Page("/services/", "Services", "Administration", rank=10),
         Page("/admin/settings", "Settings", "Administration", rank=20, role="auditor"),
         Page("/admin/logs", "Logs", "Administration", rank=15, role="auditor"),

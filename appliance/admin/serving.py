@@ -8,11 +8,11 @@ import threading
 from pathlib import Path
 
 from appliance import clock
+from appliance.admin.ports import wanted
 from appliance.config import Settings
 from appliance.problems import Problem
 
 START_S = 30.0
-_TCP, _UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
 
 def is_running(settings: Settings) -> bool:
@@ -50,23 +50,18 @@ def must_be_free(settings: Settings) -> None:
     """Raise a sentence if another node, or another program, is in the way."""
     if is_running(settings):
         raise Problem("serves-already", f"form serve runs already: {settings.run_dir}.")
-    http, dns = settings.http, settings.dns
-    for setting, kind, host, port in (
-        ("http.port", _TCP, "127.0.0.1", http.port),
-        ("http.https_port", _TCP, http.https_host, http.https_port),
-        ("dns.port", _UDP, dns.host, dns.port),
-        ("dns.port", _TCP, dns.host, dns.port),
-    ):
+    for port in wanted(settings):
+        kind = socket.SOCK_STREAM if port.kind == "tcp" else socket.SOCK_DGRAM
         with socket.socket(socket.AF_INET, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == _TCP))
+            is_tcp = int(port.kind == "tcp")
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, is_tcp)
             try:
-                probe.bind((host, port))
+                probe.bind((port.host, port.number))
             except OSError as error:
-                name = f"FORMATION_{setting.replace('.', '__').upper()}"
                 raise Problem(
                     "port-taken",
-                    f"Port {port} of {host or 'this machine'} cannot be used: "
-                    f"{error.strerror}. End the program that has it, or choose "
-                    f"another: {name}=… in the environment, or {setting} in the "
-                    "settings.",
+                    f"Port {port.number} of {port.host or 'this machine'} cannot be "
+                    f"used: {error.strerror}. End the program that has it, or choose "
+                    f"another: {port.variable}=… in the environment, or "
+                    f"{port.setting} in the settings.",
                 ) from None

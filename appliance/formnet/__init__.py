@@ -9,6 +9,7 @@ from appliance.formnet.forwarding import (
     leave_forwarding,
     need_forwarding,
 )
+from appliance.formnet.leftovers import leftovers, remove_leftover
 from appliance.formnet.routes import clash, free_range, routes
 
 __all__ = [
@@ -21,10 +22,12 @@ __all__ = [
     "free_address",
     "free_range",
     "leave_forwarding",
+    "leftovers",
     "mac",
     "need_forwarding",
     "network",
     "own_network",
     "port",
+    "remove_leftover",
     "routes",
 ]

@@ -1,13 +1,16 @@
 """form-pack: from a Formfile and its context to a bootable image."""
 
 from appliance.pack.archive import ArchiveError, unpack_isolated
+from appliance.pack.base import SUITES, ensure_base
 from appliance.pack.build import (
     BuildRequest,
     BuiltImage,
     build,
+    dead_networks,
     limits,
     request,
     sweep,
+    sweep_networks,
 )
 from appliance.pack.collection import (
     Kept,
@@ -43,6 +46,7 @@ __all__ = [
     "Checked",
     "Diagnostic",
     "Formfile",
+    "SUITES",
     "Upload",
     "Kept",
     "as_document",
@@ -52,11 +56,13 @@ __all__ = [
     "check_file",
     "conceal",
     "conceal_roughly",
+    "dead_networks",
     "decoded",
     "collect",
     "collectable",
     "delete_image",
     "diagnostics_json",
+    "ensure_base",
     "from_document",
     "hash_password",
     "limits",
@@ -66,6 +72,7 @@ __all__ = [
     "request",
     "sweep",
     "trim_builds",
+    "sweep_networks",
     "of_archive",
     "of_files",
     "of_folder",

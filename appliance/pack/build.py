@@ -184,6 +184,16 @@ def sweep(settings: Settings) -> None:
     cgroup.sweep()
 
 
+def sweep_networks(settings: Settings) -> None:
+    """Take away the networks that builds left that were killed."""
+    network.sweep(formnet.forwarding_folder(settings))
+
+
+def dead_networks(settings: Settings) -> list[str]:
+    """Their links, by name."""
+    return network.dead(formnet.forwarding_folder(settings))
+
+
 def implied(formfile: Formfile) -> list[Step]:
     """Packages that USER directives need."""
     wanted = []

@@ -131,16 +131,25 @@ def attached(
 
 def sweep(forwarding: Path) -> None:
     """Remove the networks of steps that are dead."""
+    with _turn():
+        for number in _dead(forwarding):
+            _remove(number, forwarding)
+
+
+def dead(forwarding: Path) -> list[str]:
+    """The links of steps that are dead, which left theirs or their table."""
+    with _turn():
+        return [f"{LINK}{number}" for number in _dead(forwarding)]
+
+
+def _dead(forwarding: Path) -> list[int]:
     listed = subprocess.run(
         ["nft", "list", "tables"], capture_output=True, text=True, check=False
     ).stdout
-    with _turn():
-        numbers = set(re.findall(rf"\b{TABLE}(\d+)", listed))
-        names = [*(path.name for path in _links()), *forwarding_holders(forwarding)]
-        numbers |= {n.removeprefix(LINK) for n in names if n.startswith(LINK)}
-        for number in numbers:
-            if not _lives(f"{LINK}{number}"):
-                _remove(int(number), forwarding)
+    numbers = set(re.findall(rf"\b{TABLE}(\d+)", listed))
+    names = [*(path.name for path in _links()), *forwarding_holders(forwarding)]
+    numbers |= {n.removeprefix(LINK) for n in names if n.startswith(LINK)}
+    return sorted(int(n) for n in numbers if not _lives(f"{LINK}{n}"))
 
 
 def _links() -> list[Path]:

@@ -14,10 +14,11 @@ from appliance.vmm.instances import (
     forget,
     kernel_arguments,
     shutdown,
+    states,
 )
-from appliance.vmm.leftovers import backing_images, sweep
+from appliance.vmm.leftovers import backing_images, strays, sweep
 from appliance.vmm.pci import choose_gpus, gpus
-from appliance.vmm.probe import accelerator, known_accelerator
+from appliance.vmm.probe import accelerator, known_accelerator, probe_again
 from appliance.vmm.room import check_capacity
 from appliance.vmm.volumes import (
     Volume,
@@ -48,8 +49,11 @@ __all__ = [
     "gpus",
     "kernel_arguments",
     "known_accelerator",
+    "probe_again",
     "probe_health",
     "shutdown",
+    "states",
+    "strays",
     "sweep",
     "volume_file",
     "volumes",

@@ -158,6 +158,13 @@ def domain_state(instance: str) -> str:
     return libvirt.state(instance)
 
 
+def states() -> dict[str, str]:
+    """Every instance that libvirt knows, with `running` or `off`."""
+    from appliance.vmm import libvirt
+
+    return libvirt.states()
+
+
 def console_tail(instance: str, lines: int = 200) -> list[str]:
     """The last lines of the console, made harmless; the agent's output is there too."""
     text, _ = console_after(instance, None)

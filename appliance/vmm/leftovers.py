@@ -27,6 +27,21 @@ def orphans(
     )
 
 
+def strays() -> dict[str, str]:
+    """Machines of ours that neither a record nor an operation knows, `running` or
+    `off`. Asked twice, since one may be just made or deleted."""
+    from appliance.vmm import libvirt
+
+    before = libvirt.states()
+    known = {row.id for row in operations.recent(limit=1000, live=True)}
+    known |= {record.id for record in state.select("instance")}
+    return {
+        id_: word
+        for id_, word in libvirt.states().items()
+        if ID.fullmatch(id_) and id_ in before and id_ not in known
+    }
+
+
 def sweep(config: Settings, logs: Path = QEMU_LOGS) -> list[str]:
     """Remove orphans' folders, and the logs that QEMU kept of them.
 

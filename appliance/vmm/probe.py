@@ -49,6 +49,12 @@ def accelerator(settings: Settings) -> str:
         return verdict
 
 
+def probe_again(settings: Settings) -> str:
+    """The same, by a probe now."""
+    note(settings).unlink(missing_ok=True)
+    return accelerator(settings)
+
+
 def this_boot() -> str:
     """Changes when the machine restarts, as when its firmware was set anew."""
     return BOOT_ID.read_text().strip()

@@ -194,6 +194,16 @@ DEFAULTS = {
             300,
             runbook="check-failed",
         ),
+        Rule(
+            "repair-needed",
+            "Something is to be repaired",
+            "repair",
+            "is",
+            "critical",
+            120,
+            subjects="images, ports, settings",
+            runbook="repair-needed",
+        ),
     )
 }
 

@@ -19,6 +19,7 @@ from peewee import PeeweeException
 from appliance import clock, dns, metrics, operations, state
 from appliance.admin.caddy import certificate_files
 from appliance.admin.checks import all_checks
+from appliance.admin.repairs import kept
 from appliance.config import Settings
 from appliance.metrics import NODE
 from appliance.problems import Problem
@@ -40,12 +41,12 @@ WORDS = {
     "service": "State of a chosen service: running, degraded, failed, …",
     "instance": "State of an instance that should run: healthy, unhealthy, failed, …",
     "check": "Outcome of a check: ok, warning, failed",
+    "repair": "Worst that a repair's check finds: ok, info, warning, critical",
     "clock": "Whether a time service keeps the clock: synchronised, not synchronised",
     "dns": "Whether form-dns answers: answers, silent",
 }
-SET_UP = ("cpu", "memory", "ports")
-"""Checks for set-up alone: the machine's size does not change, and looking whether
-form-dns's port is free would take it away at the moment when form-dns wants it."""
+SET_UP = ("cpu", "memory")
+"""Checks for set-up alone: the machine's size does not change."""
 BUILDS = 50
 DNS_WAIT_S = 2.0
 UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
@@ -135,6 +136,12 @@ def checks(settings: Settings) -> Found:
             yield "check", check.name, word(check.run(settings))
 
 
+def repairs(settings: Settings) -> Found:
+    """As they were found last; what is ignored counts for nothing."""
+    for name, severity in kept.worst().items():
+        yield "repair", name, severity
+
+
 def word(verdict: Verdict) -> str:
     if not verdict.ok:
         return "failed"
@@ -151,4 +158,5 @@ SOURCES: tuple[Callable[[Settings], Found], ...] = (
     certificate,
     names,
     checks,
+    repairs,
 )

@@ -1,0 +1,1 @@
+"""The checks of the node: a module each, which declares its REPAIR."""
