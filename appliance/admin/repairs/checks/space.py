@@ -6,25 +6,24 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from appliance import pack
 from appliance.admin import storage
 from appliance.admin.repairs.issue import Fix, Issue, Repair, Severity
 from appliance.config import Settings, settings
 from appliance.operations import Run
 
-NEARLY, FULL = 0.90, 0.97
+NEARLY, FULL = 90, 97
 INODES = 0.95
 
 
 def find(config: Settings) -> Iterator[Issue]:
-    frees = collectable(config)
     for name, folder in disks(config).items():
-        about = os.statvfs(folder)
-        used = 1 - about.f_bavail / about.f_blocks if about.f_blocks else 0.0
-        severity = how_bad(used)
+        disk, about = psutil.disk_usage(str(folder)), os.statvfs(folder)
+        severity = how_bad(disk.percent)
         if severity:
-            free = about.f_bavail * about.f_frsize
-            yield of_space(name, folder, severity, free, frees)
+            yield of_space(name, folder, severity, disk.free, frees(config, name))
         if about.f_files and 1 - about.f_favail / about.f_files > INODES:
             yield of_files(name, folder)
 
@@ -45,21 +44,21 @@ def disks(config: Settings) -> dict[str, Path]:
 
 
 def how_bad(used: float) -> Severity | None:
-    """Of a share, 0 to 1. Pure."""
+    """Of a disk of which so many percent are in use. Pure."""
     if used < NEARLY:
         return None
     return "critical" if used >= FULL else "warning"
 
 
-def collectable(config: Settings) -> int:
-    return pack.collectable(config)
+def frees(config: Settings, name: str) -> int:
+    """Bytes of that disk that a collection would free."""
+    return pack.collectable(config) if name in ("data", "images") else 0
 
 
 def of_space(
-    name: str, folder: Path, severity: Severity, free: int, frees: int
+    name: str, folder: Path, severity: Severity, free: int, unused: int
 ) -> Issue:
-    here = name in ("data", "images") and frees > 0
-    button = f"Free {frees / 1e9:.1f} GB of images and layers"
+    button = f"Free {unused / 1e9:.1f} GB of images and layers"
     return Issue(
         severity,
         "The disk is full" if severity == "critical" else "The disk is nearly full",
@@ -68,7 +67,7 @@ def of_space(
         "Delete instances, volumes or images that are not needed; Storage says what "
         "takes the room. Or give the node a larger disk.",
         subject=name,
-        fix=Fix(button) if here else None,
+        fix=Fix(button) if unused else None,
         link="/admin/storage",
         state=severity,
     )
