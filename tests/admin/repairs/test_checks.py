@@ -15,7 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance import clock, config, events, operations, reloading, state, vmm
+from appliance import (
+    clock,
+    config,
+    events,
+    operations,
+    reloading,
+    runner,
+    state,
+    vmm,
+)
 from appliance import supervision as keepers
 from appliance.admin import accounts, caddy, settings_history
 from appliance.admin.alerts import delivery, signals, targets
@@ -76,7 +85,7 @@ def mend(node: Settings) -> Mend:
     def run(id_: str) -> Operation:
         looking.look(node, [id_.partition(":")[0]])
         made = mending.request(id_, ada.id, True)
-        operations.execute(made, "jobs", authorise=authorise)
+        runner.execute(made, "jobs", authorise=authorise)
         return operations.get(made)
 
     return run

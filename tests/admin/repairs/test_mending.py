@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from appliance import events, operations
+from appliance import events, operations, runner
 from appliance.admin import accounts
 from appliance.admin.repairs import kept, looking, mending
 from appliance.admin.repairs.issue import Fix, Issue, Repair
@@ -51,7 +51,7 @@ def ada(records: StateServer) -> accounts.Account:
 
 
 def done(id_: str) -> Operation:
-    operations.execute(id_, "jobs", authorise=authorise)
+    runner.execute(id_, "jobs", authorise=authorise)
     return operations.get(id_)
 
 
