@@ -32,7 +32,8 @@ KEPT_S = 30 * 86400.0
 
 
 class Operation(NodeModel):
-    """One long action. `state`: queued, working, completed, failed, canceled."""
+    """One long action. `state`: queued, working, completed, failed, canceled.
+    `request` is the id of the request that asked for it."""
 
     id = TextField(primary_key=True)
     kind = TextField()
@@ -47,6 +48,7 @@ class Operation(NodeModel):
     error = TextField(null=True)
     cancel = IntegerField(default=0)
     worker = TextField(null=True)
+    request = TextField(default="")
     created = FloatField()
     started = FloatField(null=True)
     ended = FloatField(null=True)
@@ -167,6 +169,7 @@ def submit(
         params=json.dumps(params),
         memory="{}",
         steps=json.dumps(steps),
+        request=structlog.contextvars.get_contextvars().get("request_id", ""),
         created=clock.now(),
     )
     wake.notify(settings().run_dir, "jobs", "operation")
@@ -260,6 +263,7 @@ def as_document(row: Operation) -> dict[str, Any]:
         "steps": json.loads(row.steps),
         "result": json.loads(row.result) if row.result else None,
         "error": json.loads(row.error) if row.error else None,
+        "request": row.request,
         "created": clock.rfc3339(row.created),
         "started": clock.rfc3339(row.started),
         "ended": clock.rfc3339(row.ended),

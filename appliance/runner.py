@@ -105,14 +105,16 @@ class Runner:
 
     def _run(self, id_: str) -> None:
         try:
-            execute(
-                id_,
-                self.worker,
-                self._crash,
-                self._authorise,
-                self._make_room,
-                self._ending.is_set,
-            )
+            asked = operations.get(id_).request
+            with structlog.contextvars.bound_contextvars(request_id=asked):
+                execute(
+                    id_,
+                    self.worker,
+                    self._crash,
+                    self._authorise,
+                    self._make_room,
+                    self._ending.is_set,
+                )
         except Suspended:
             log.info("operation.suspended", operation=id_)
         except (Problem, PeeweeException) as error:  # the next round tries again
@@ -272,4 +274,5 @@ def _end(run: Run, problem: Problem | None, private: Collection[str]) -> None:
         result=json.dumps(run.result or run.memory.get("result", {})),
         error=json.dumps(problem.document()) if problem else None,
     ).where(Operation.id == run.id).execute()
+    log.info("operation.ended", operation=run.id, state=state)
     wake.notify(settings().run_dir, "gateway", "operation")

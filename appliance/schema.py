@@ -160,6 +160,9 @@ NODE: tuple[str, ...] = (
         name text primary key, title text not null, looked real not null,
         trouble text not null);
     """,
+    """
+    alter table operation add column request text not null default '';
+    """,
 )
 
 METRICS: tuple[str, ...] = (

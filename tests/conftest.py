@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -93,3 +94,22 @@ def state_server(settings: Settings) -> Iterator[StateServer]:
     thread.join()
     server.server_close()
     store.database.close()
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """What is logged, in place of printing it."""
+    found: list[dict[str, Any]] = []
+
+    def keep(logger: Any, method: str, event: Any) -> Any:
+        found.append(dict(event))
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    merge = structlog.contextvars.merge_contextvars
+    structlog.configure(
+        processors=[merge, structlog.processors.add_log_level, keep],
+        wrapper_class=structlog.make_filtering_bound_logger(0),
+    )
+    yield found
+    structlog.configure(**before)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
+import structlog
 
 from appliance import operations, runner
 from appliance.config import Settings
@@ -206,3 +208,17 @@ def test_private_parameters_go_when_the_operation_ends(
     id_ = operations.submit("good", title="", subject="", params=params, account="x")
     runner.execute(id_, "w")
     assert operations.get(id_).params == '{"open": 1}'
+
+
+def test_what_an_operation_logs_has_the_id_of_the_request(
+    journal: list[str], written: list[dict[str, Any]]
+) -> None:
+    with structlog.contextvars.bound_contextvars(request_id="r-12345678"):
+        id_ = submit("good")
+    found = runner.Runner()
+    found.round()
+    found._pool.shutdown()
+    assert [(said["event"], said["request_id"]) for said in written] == [
+        ("operation.ended", "r-12345678")
+    ]
+    assert operations.as_document(operations.get(id_))["request"] == "r-12345678"

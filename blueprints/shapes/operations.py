@@ -28,6 +28,7 @@ class Operation(Answer):
     steps: list[Step]
     result: dict[str, Any] | None
     error: Problem | None
+    request: str = Field(description="The id of the request that asked for it.")
     created: Moment
     started: Moment | None
     ended: Moment | None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +37,6 @@ def log(settings: Settings) -> Path:
     path = settings.log_dir / "web.log"
     path.write_text(line("<b>first</b>") + line("second", "error", request_id="r-1"))
     return path
-
-
-@pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    """What is logged, in place of printing it."""
-    found: list[dict[str, Any]] = []
-
-    def keep(logger: Any, method: str, event: Any) -> Any:
-        found.append(dict(event))
-        raise structlog.DropEvent
-
-    before = structlog.get_config()
-    merge = structlog.contextvars.merge_contextvars
-    structlog.configure(
-        processors=[merge, structlog.processors.add_log_level, keep],
-        wrapper_class=structlog.make_filtering_bound_logger(0),
-    )
-    yield found
-    structlog.configure(**before)
 
 
 def test_lines_are_shown_with_the_filters(log: Path, eve: Person) -> None:
