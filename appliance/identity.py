@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from appliance import keyfile
 from appliance.config import Settings
-from appliance.problems import Problem
+from appliance.problems import Problem, Unavailable
 
 _NONCE = bytes(12)  # each sealing has a key of its own
 
@@ -110,15 +110,28 @@ def sealing_key(settings: Settings) -> X25519PrivateKey:
     if key is None:
         key = X25519PrivateKey.generate()
         keyfile.create(path, key, passphrase(settings))
-        (settings.data_dir / "seal.pub").write_text(raw_public(key).hex() + "\n")
     if not isinstance(key, X25519PrivateKey):
         raise Problem("key-wrong", f"{path} is not an X25519 key. Restore a backup.")
+    public, half = settings.data_dir / "seal.pub", raw_public(key).hex() + "\n"
+    if not public.exists() or public.read_text(errors="replace") != half:
+        public.write_text(half)
     return key
 
 
 def sealing_public(settings: Settings) -> bytes:
-    """The public half, which any process may read."""
-    return bytes.fromhex((settings.data_dir / "seal.pub").read_text().strip())
+    """The public half, which any process may read; Unavailable where it is lost."""
+    path = settings.data_dir / "seal.pub"
+    try:
+        half = bytes.fromhex(path.read_text(errors="replace").strip())
+    except (OSError, ValueError):
+        half = b""
+    if len(half) != 32:
+        raise Unavailable(
+            "sealing-key-lost",
+            f"No secret can be kept: {path} is missing or damaged. formation-jobs "
+            "writes it when it starts: form processes restart jobs.",
+        )
+    return half
 
 
 def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:

@@ -46,6 +46,20 @@ def bo(bo: Person, settings: Settings) -> Person:
     return bo
 
 
+@pytest.mark.parametrize("damage", [None, b"", b"\xff", b"00"])
+def test_without_the_public_half_nothing_is_kept_and_it_comes_back(
+    bo: Person, nobody: FlaskClient, settings: Settings, damage: bytes | None
+) -> None:
+    headers, half = bo.bearer("deploy"), settings.data_dir / "seal.pub"
+    half.unlink() if damage is None else half.write_bytes(damage)
+    refused = nobody.put(f"{AGENT}/secrets/API_KEY", data=VALUE, headers=headers)
+    assert refused.status_code == 503
+    assert "form processes restart jobs" in refused.get_json()["detail"]
+    identity.sealing_key(settings)  # as formation-jobs does when it starts
+    put = nobody.put(f"{AGENT}/secrets/API_KEY", data=VALUE, headers=headers)
+    assert put.status_code == 200
+
+
 def test_names_are_shown_with_what_is_missing(bo: Person, nobody: FlaskClient) -> None:
     headers = bo.bearer("deploy")
     put = nobody.put(f"{AGENT}/secrets/API_KEY", data=VALUE, headers=headers)
