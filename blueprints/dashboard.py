@@ -23,6 +23,8 @@ from blueprints.access import (
     requires,
 )
 from blueprints.broadcast import Update
+from blueprints.charting import SpanQuery
+from blueprints.contract import read_query
 from blueprints.vmm import seen_gpus
 from blueprints.words import percent, rate, size
 
@@ -56,7 +58,8 @@ class Figure:
 def page() -> Any:
     if not setup.is_done(settings()):
         return redirect("/setup/")
-    return render_template("admin/dashboard.html", **overview())
+    span = read_query(SpanQuery).span
+    return render_template("admin/dashboard.html", span=span, **overview())
 
 
 @live.view("dashboard")
@@ -72,7 +75,7 @@ def update(subject: str) -> Update:
         fragments[f"figure-{figure.name}"] = render_template(
             "admin/dashboard/figure.html", figure=figure
         )
-    return Update(fragments, live.points(shown["latest"], metrics.NODE))
+    return Update(fragments, live.points(metrics.NODE))
 
 
 def overview() -> dict[str, Any]:

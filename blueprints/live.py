@@ -10,13 +10,13 @@ the stream fails.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator
 from functools import cache
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
 
-from appliance import database, metrics, state
+from appliance import clock, database, metrics, state
 from appliance.admin import accounts
 from appliance.config import settings
 from appliance.problems import NotFound
@@ -86,16 +86,13 @@ def audience(account: accounts.Account) -> Hashable:
     return "auditors" if set(account.roles) == {"auditor"} else account.id
 
 
-def points(
-    latest: Mapping[tuple[str, str], metrics.Point], subject: str
-) -> dict[str, dict[str, tuple[int, float]]]:
-    """The last points of a subject's charts, as an `Update` has them."""
-    own = {
-        metric: (point.time, point.value)
-        for (of, metric), point in latest.items()
-        if of == subject
-    }
-    return {subject: own}
+def points(*subjects: str) -> dict[str, dict[str, tuple[int, float]]]:
+    """The last points of some subjects' charts, as an `Update` has them."""
+    found: dict[str, dict[str, tuple[int, float]]] = {of: {} for of in subjects}
+    for (of, metric), point in metrics.latest(clock.now()).items():
+        if of in found:
+            found[of][metric] = (point.time, point.value)
+    return found
 
 
 def chosen_view() -> tuple[str, View, str]:

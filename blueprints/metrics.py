@@ -8,6 +8,8 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from appliance import clock, metrics, state
+from appliance.admin import programs
+from appliance.config import settings
 from appliance.problems import Invalid, NotFound
 from blueprints.access import must_see, requires
 from blueprints.contract import answers, asks
@@ -34,7 +36,9 @@ def points(query: MetricsQuery) -> Any:
 def must_be_seen(subject: str) -> None:
     """An instance's owner sees its measurements; of one that is gone auditors. Those of
     processes are for everyone, as the list of processes is."""
-    if subject.startswith(metrics.process("")) and metrics.known(subject):
+    prefix = metrics.process("")
+    if subject.startswith(prefix):
+        programs.known(settings(), subject.removeprefix(prefix))
         return
     found = state.find("instance", subject)
     if found is None and not metrics.known(subject):
@@ -67,10 +71,16 @@ def series(query: MetricsQuery, metric: str) -> dict[str, Any]:
     return {
         "subject": subject,
         "metric": metric,
+        "title": title(metric),
         "unit": unit(metric),
         "step": step,
         "points": [[point.time, point.value] for point in found],
     }
+
+
+def title(metric: str) -> str:
+    known = metrics.METRICS.get(metric)
+    return known.title if known else metric
 
 
 def unit(metric: str) -> str:

@@ -11,6 +11,7 @@ from appliance.admin.programs import known
 from appliance.config import settings
 from appliance.problems import Invalid
 from appliance.provisions import Limits
+from blueprints import charting
 from blueprints.access import requires
 from blueprints.acts import asked, follow, told
 from blueprints.contract import LOCATION, answers, takes
@@ -85,6 +86,7 @@ def shown(name: str, form: dict[str, str], errors: dict[str, str]) -> str:
         holds=processes.report(settings())["holds"],
         form=form or {key: value or "" for key, value in found["limits"].items()},
         errors=errors,
+        **charting.shown(charting.of_process(name)),
     )
 
 

@@ -15,6 +15,7 @@ from flask import (
     request,
 )
 
+from appliance import metrics
 from appliance.admin import control, graph, health, processes
 from appliance.config import settings
 from appliance.problems import NotFound, Unavailable
@@ -27,7 +28,7 @@ from appliance.service import (
     services,
 )
 from appliance.wishes import should_run, wishes
-from blueprints import live
+from blueprints import charting, live
 from blueprints.access import public, requires
 from blueprints.acts import asked, told
 from blueprints.broadcast import Update
@@ -203,7 +204,10 @@ def drawn() -> graph.Drawing:
 @blueprint.get("/services/<name>")
 @requires("account")
 def page(name: str) -> Any:
-    return render_template("services/service.html", **shown(name))
+    charts = charting.of_service(control.known(name))
+    return render_template(
+        "services/service.html", **shown(name), **charting.shown(charts)
+    )
 
 
 def shown(name: str) -> dict[str, Any]:
@@ -216,9 +220,9 @@ def shown(name: str) -> dict[str, Any]:
 def update_one(name: str) -> Update:
     now = shown(name)
     parts = ("state", "facts", "acts", "history", "checks")
-    return Update(
-        {part: render_template(f"services/{part}.html", **now) for part in parts}
-    )
+    found = {part: render_template(f"services/{part}.html", **now) for part in parts}
+    process = metrics.process(now["service"].process)
+    return Update(found, live.points(metrics.NODE, process))
 
 
 @blueprint.get("/services/<name>/<verb>")

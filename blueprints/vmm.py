@@ -11,7 +11,7 @@ from appliance.admin.attention import answer
 from appliance.config import settings
 from appliance.market import lifecycle
 from appliance.problems import NotFound
-from blueprints import live
+from blueprints import charting, live
 from blueprints.access import may_see, must_change, must_see, requires
 from blueprints.broadcast import Update
 from blueprints.contract import LOCATION, answers, asks
@@ -32,14 +32,6 @@ COLUMNS: Columns[state.Record] = {
     "version": lambda r: r.body.get("version"),
     "memory_mib": lambda r: r.body.get("memory_mib"),
 }
-CHARTS = (
-    ("CPU", ("cpu",), 100),
-    ("Memory", ("memory",), None),
-    ("Network in, dashed out", ("net_in", "net_out"), None),
-    ("Disk read, dashed written", ("disk_read", "disk_written"), None),
-    ("Tasks a minute, dashed failed", ("tasks", "tasks_failed"), None),
-)
-"""Title, metrics and top of the scale of what an instance's page draws."""
 
 
 def record(id_: str) -> state.Record:
@@ -97,11 +89,10 @@ def page(id_: str) -> Any:
     on = now["instance"].body.get("desired") == "running"
     return render_template(
         "vmm/instance.html",
-        charts=CHARTS,
         zone=dns.apex(settings()),
         busy=working[-1] if working else None,
         verbs=("reboot", "stop") if on else ("start",),
-        **now,
+        **{**now, **charting.shown(charting.of_instance(id_))},
     )
 
 
@@ -112,7 +103,7 @@ def update(id_: str) -> Update:
         part: render_template(f"vmm/{part}.html", **now)
         for part in ("answer", "guest_agent", "log", "console")
     }
-    return Update(fragments, live.points(now["latest"], id_))
+    return Update(fragments, live.points(id_))
 
 
 def shown(id_: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from appliance import clock
+from appliance.metrics import METRICS
 from appliance.plain import pretty
 
 
@@ -74,6 +75,23 @@ def measured(point: Any, words: str) -> str:
     return FILTERS[words](point.value) if point else "–"
 
 
+def metric_title(metric: str) -> str:
+    known = METRICS.get(metric)
+    return known.title if known else metric
+
+
+def in_words(point: Any, metric: str) -> str:
+    """A measured point in its metric's unit; a dash where there is none."""
+    if not point:
+        return "–"
+    unit = METRICS[metric].unit if metric in METRICS else ""
+    words = {"percent": percent, "bytes": size, "bytes/s": rate}.get(unit)
+    if words:
+        return words(point.value)
+    number, (_, by, time) = f"{round(point.value, 2):g}", unit.partition("/")
+    return f"{number}/{time}" if by else f"{number} {unit}".rstrip()
+
+
 def combine(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """`first` with what `second` has, where that is not empty."""
     return {**first, **{key: value for key, value in second.items() if value}}
@@ -94,6 +112,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "percent": percent,
     "whole": "{:.0f}".format,
     "measured": measured,
+    "metric_title": metric_title,
+    "in_words": in_words,
     "pretty": pretty,
     "rfc3339": clock.rfc3339,
     "from_json": json.loads,

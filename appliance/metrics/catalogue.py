@@ -26,7 +26,7 @@ METRICS = {
     for metric in (
         Metric("cpu", "CPU", "percent"),
         Metric("memory", "Memory", "bytes"),
-        Metric("memory_promised", "Memory promised to instances", "bytes"),
+        Metric("memory_promised", "Promised", "bytes"),
         Metric("disk_used", "Disk used", "bytes"),
         Metric("net_in", "Network in", "bytes/s"),
         Metric("net_out", "Network out", "bytes/s"),

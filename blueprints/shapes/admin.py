@@ -192,6 +192,7 @@ class Metrics(Answer):
 class Series(Answer):
     subject: str
     metric: str
+    title: str
     unit: str
     step: int | float
     points: list[tuple[float, float | None]]

@@ -1,8 +1,15 @@
-/* Charts of measurements: the last hour from the API, then point by point as live.js
-   tells them. Colours come from the page; the second line is dashed. */
+/* Charts of measurements, from the API and then point by point as live.js tells them.
+   All charts of a page show the same time: its range, or what was zoomed to. Colours come
+   from the page; the second line is dashed. */
 (() => {
   "use strict";
-  const SPAN_S = 3600;
+  const SPANS = { hour: 3600, day: 86400, month: 31 * 86400, year: 366 * 86400 };
+  const LEAST_S = 120, ROWS = 120, REFRESH_MS = 30000;
+  const ranges = document.querySelector("[data-span]");
+  const span = SPANS[ranges && ranges.dataset.span] || SPANS.hour;
+  const whole = ranges && ranges.querySelector("[data-whole]");
+  const followed = span === SPANS.hour && document.querySelector("[data-live]");
+  let zoom = null;
 
   function size(value) {
     for (const unit of ["B", "kB", "MB", "GB"]) {
@@ -16,14 +23,32 @@
     percent: (value) => `${value.toFixed(0)} %`,
     bytes: size,
     "bytes/s": (value) => `${size(value)}/s`,
+    s: (value) => value < 120 ? `${Number(value.toFixed(1))} s` : `${(value / 60).toFixed(0)} min`,
   };
-  const words = (unit) => WORDS[unit] || ((value) => `${Number(value.toFixed(1))}`);
+  const short = (unit) => WORDS[unit] || ((value) => `${Number(value.toFixed(1))}`);
+  const words = (unit) => (value) => value == null ? "–" : WORDS[unit] ? WORDS[unit](value) : `${Number(value.toFixed(2))}${unit.replace(/^[a-z]+(?=\/)/, "")}`;
+
   /* 1, 2 or 5 times a power of ten: the top of a scale that is not known beforehand. */
   function roundUp(value) {
     const power = 10 ** Math.floor(Math.log10(value));
     return [1, 2, 5, 10].map((factor) => factor * power).find((top) => top >= value * 0.999);
   }
-  const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+
+  const local = (seconds, form) => new Date(seconds * 1000).toLocaleString([], { hour12: false, ...form });
+  const TIME = { hour: "2-digit", minute: "2-digit" }, DATE = { day: "numeric", month: "short" };
+  const moment = (seconds, step) => local(seconds, { ...DATE, ...TIME, ...(step < 60 ? { second: "2-digit" } : {}) });
+  function tick(seconds, apart) {
+    if (apart >= 28 * 86400) return local(seconds, { month: "short", year: "numeric" });
+    const midnight = new Date(seconds * 1000).getHours() === 0 && new Date(seconds * 1000).getMinutes() === 0;
+    return local(seconds, apart >= 86400 || (midnight && apart > 3600) ? DATE : TIME);
+  }
+
+  function make(tag, text, attributes = {}) {
+    const element = document.createElement(tag);
+    element.textContent = text;
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    return element;
+  }
 
   class Chart {
     constructor(element) {
@@ -32,62 +57,85 @@
       this.metrics = element.dataset.metrics.split(",");
       this.most = Number(element.dataset.most) || null;
       this.title = element.dataset.title;
-      this.values = new Map(this.metrics.map((metric) => [metric, new Map()]));
+      this.legend = element.parentElement.querySelector(".legend");
+      this.details = element.parentElement.querySelector("details");
       this.step = 10;
-      this.plot = null;
-      this.unit = null;
+      this.plot = this.unit = null;
+      this.forget();
+      element.tabIndex = 0;
+      element.addEventListener("keydown", (event) => this.press(event));
+      element.addEventListener("focus", () => this.legend.setAttribute("aria-live", "polite"));
+      element.addEventListener("blur", () => this.legend.removeAttribute("aria-live"));
+      if (this.details) this.details.addEventListener("toggle", () => this.list());
+    }
+
+    forget() {
+      this.values = new Map(this.metrics.map((metric) => [metric, new Map()]));
+      this.titles = [];
     }
 
     async load() {
-      const answers = await Promise.all(this.metrics.map((metric) => this.ask(metric)));
+      const end = Date.now() / 1000, asked = zoom || [end - span, end];
+      const answers = await Promise.all(this.metrics.map((metric) => this.ask(metric, asked)));
+      this.forget();
+      this.shown = asked;
       answers.forEach((answer, number) => {
         if (!answer) return;
         this.unit = answer.unit;
         this.step = answer.step;
+        this.titles[number] = answer.title;
         for (const [time, value] of answer.points) this.values.get(this.metrics[number]).set(time, value);
       });
       this.draw();
     }
 
-    async ask(metric) {
-      const query = new URLSearchParams({ subject: this.subject, metric });
-      const answer = await fetch("/api/v1/admin/metrics?" + query);
-      return answer.ok ? answer.json() : null;
+    async ask(metric, [from, to]) {
+      const query = new URLSearchParams({ subject: this.subject, metric, from: from.toFixed(0), to: to.toFixed(0) });
+      try {
+        const answer = await fetch("/api/v1/admin/metrics?" + query);
+        return answer.ok ? await answer.json() : null;
+      } catch { return null; /* the node restarts: the next round asks again */ }
     }
 
     add(points) {
-      if (this.unit === null) return;
+      if (this.unit === null || zoom || !followed) return;
       let news = false;
       for (const metric of this.metrics) {
         const values = this.values.get(metric), point = points[metric];
         if (!point || values.has(point[0])) continue;
         values.set(point[0], point[1]);
+        this.shown = [point[0] - span, point[0]];
         news = true;
       }
       if (news) this.draw();
     }
 
-    /* Every step of the last hour, so that gaps stay gaps. */
+    /* Every step of what is shown, so that gaps stay gaps. */
     data() {
-      const end = Math.max(...[...this.values.values()].flatMap((values) => [...values.keys()]));
-      const times = [];
-      for (let time = end - SPAN_S; time <= end; time += this.step) times.push(time);
+      const [from, to] = this.shown, times = [];
+      for (let time = Math.ceil(from / this.step) * this.step; time <= to; time += this.step) times.push(time);
       for (const values of this.values.values()) {
-        for (const time of values.keys()) if (time < end - SPAN_S) values.delete(time);
+        for (const time of values.keys()) if (time < from - this.step) values.delete(time);
       }
-      const rows = [...this.values.values()].filter((values) => values.size);
-      return [times, ...rows.map((values) => times.map((time) => values.get(time) ?? null))];
+      const there = this.metrics.filter((metric) => this.values.get(metric).size);
+      this.names = there.map((metric) => this.titles[this.metrics.indexOf(metric)] || metric);
+      return [times, ...there.map((metric) => times.map((time) => this.values.get(metric).get(time) ?? null))];
     }
 
     draw() {
-      if (![...this.values.values()].some((values) => values.size)) {
-        this.element.innerHTML = '<span class="empty">not measured yet</span>';
+      const data = this.data();
+      if (!data.slice(1).some((row) => row.some((value) => value !== null))) {
+        if (this.plot) this.plot.destroy();
+        this.plot = null;
+        this.element.replaceChildren(make("span", zoom ? "not measured then" : "not measured yet", { class: "empty" }));
+        this.legend.textContent = "";
         return;
       }
-      const data = this.data();
       this.say(data);
       if (this.plot && this.plot.series.length === data.length) this.plot.setData(data);
       else this.make(data);
+      this.tell(this.plot.cursor.idx);
+      this.list();
     }
 
     make(data) {
@@ -100,23 +148,81 @@
         stroke: number ? text : ink, width: 1.5, dash: number ? [4, 3] : [], points: { show: false },
       }));
       this.plot = new uPlot({
-        width: this.element.clientWidth, height: this.element.clientHeight, padding: [8, 8, 0, 0],
-        legend: { show: false }, cursor: { show: false }, series: [{}, ...series],
+        width: this.element.clientWidth, height: this.element.clientHeight, padding: [8, 20, 0, 0],
+        legend: { show: false }, series: [{}, ...series],
+        cursor: {
+          y: false, drag: { x: true, y: false, setScale: false, dist: 4 },
+          sync: { key: "page", filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
+          bind: { dblclick: () => () => zoomTo(null) },
+        },
+        hooks: {
+          setCursor: [(plot) => this.tell(plot.cursor.idx)],
+          setSelect: [(plot) => this.chosen(plot)],
+        },
         scales: { y: { range: (_, low, high) => [0, this.most || (high > 0 ? roundUp(high) : 1)] } },
         axes: [
-          { ...axis, grid: { show: false }, size: 20, gap: 3, space: 70, values: (_, times) => times.map(clock) },
-          { ...axis, grid: { stroke: grid, width: 1 }, size: 58, gap: 4, splits: (_, axis, low, high) => [low, high / 2, high], values: (_, values) => values.map(words(this.unit)) },
+          { ...axis, grid: { show: false }, size: 20, gap: 3, space: 70, values: (_, times, number, space, apart) => times.map((time) => tick(time, apart)) },
+          { ...axis, grid: { stroke: grid, width: 1 }, size: 58, gap: 4, splits: (_, axis, low, high) => [low, high / 2, high], values: (_, values) => values.map(short(this.unit)) },
         ],
       }, data, this.element);
     }
 
-    /* The same for who cannot see it. */
+    chosen(plot) {
+      const { left, width } = plot.select;
+      if (width < 4) return;
+      plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+      zoomTo([plot.posToVal(left, "x"), plot.posToVal(left + width, "x")]);
+    }
+
+    press(event) {
+      if (!this.plot || event.ctrlKey || event.metaKey || event.altKey) return;
+      const times = this.plot.data[0], last = times.length - 1, at = this.plot.cursor.idx ?? last;
+      const far = event.shiftKey ? 10 : 1, [from, to] = this.shown;
+      const moves = { ArrowLeft: at - far, ArrowRight: at + far, Home: 0, End: last };
+      if (event.key in moves) {
+        const to = Math.min(Math.max(moves[event.key], 0), last);
+        this.plot.setCursor({ left: this.plot.valToPos(times[to], "x"), top: 0 }, true, true);
+      } else if (event.key === "+") zoomTo([times[at] - (to - from) / 4, times[at] + (to - from) / 4]);
+      else if (event.key === "-" || event.key === "Escape") zoomTo(null);
+      else return;
+      event.preventDefault();
+    }
+
+    /* The values at the cursor; without one, what the lines are. */
+    tell(at) {
+      if (!this.plot) return;
+      const there = at != null, [times, ...rows] = this.plot.data;
+      const parts = rows.map((row, number) => {
+        const part = make("span", `${this.names[number]}${there ? " " + words(this.unit)(row[at]) : ""}`);
+        if (number) part.className = "dashed";
+        return part;
+      });
+      if (there) parts.unshift(make("time", moment(times[at], this.step)));
+      this.legend.replaceChildren(...(there || rows.length > 1 ? parts : []));
+    }
+
+    /* The same for who cannot see it: in the label, and as a table. */
     say(data) {
       const told = data[1].filter((value) => value !== null), unit = words(this.unit);
+      if (!told.length) return;
       const now = told[told.length - 1], [low, high] = [Math.min(...told), Math.max(...told)];
-      this.element.setAttribute("aria-label",
-        `${this.title}: now ${unit(now)}, in the last hour between ${unit(low)} and ${unit(high)}`);
-      this.element.title = `last hour: ${unit(low)} to ${unit(high)}`;
+      const past = zoom ? "in what is shown" : `in the last ${ranges ? ranges.dataset.span : "hour"}`;
+      this.element.setAttribute("aria-label", `${this.title}: ${zoom ? "last" : "now"} ${unit(now)}, ${past} between ${unit(low)} and ${unit(high)}`);
+    }
+
+    list() {
+      if (!this.plot || !this.details || !this.details.open) return;
+      const [times, ...rows] = this.plot.data, unit = words(this.unit);
+      const told = times.map((_, at) => at).filter((at) => rows.some((row) => row[at] !== null)).reverse();
+      const every = Math.ceil(told.length / ROWS), table = make("table", "");
+      const head = table.createTHead().insertRow();
+      for (const [number, name] of ["Time", ...this.names].entries()) head.append(make("th", name, { scope: "col", class: number ? "n" : "" }));
+      const body = table.createTBody();
+      for (const at of told.filter((_, number) => number % every === 0)) {
+        const line = body.insertRow();
+        line.append(make("td", moment(times[at], this.step)), ...rows.map((row) => make("td", unit(row[at]), { class: "n" })));
+      }
+      this.details.querySelector("table").replaceWith(table);
     }
 
     fit() {
@@ -125,7 +231,23 @@
   }
 
   const charts = [...document.querySelectorAll(".chart")].map((element) => new Chart(element));
-  for (const chart of charts) chart.load();
+  const refresh = () => Promise.all(charts.map((chart) => chart.load()));
+
+  /* All charts show this time from now on; null is the page's range. */
+  function zoomTo(wanted) {
+    if (!wanted && !zoom) return;
+    if (wanted && wanted[1] - wanted[0] < LEAST_S) {
+      const middle = (wanted[0] + wanted[1]) / 2;
+      wanted = [middle - LEAST_S / 2, middle + LEAST_S / 2];
+    }
+    zoom = wanted;
+    if (whole) whole.hidden = !zoom;
+    refresh();
+  }
+
+  refresh();
+  if (whole) whole.addEventListener("click", () => zoomTo(null));
+  setInterval(() => { if (!zoom && !followed && !document.hidden) refresh(); }, REFRESH_MS);
   document.addEventListener("points", ({ detail }) => {
     for (const chart of charts) chart.add(detail[chart.subject] || {});
   });

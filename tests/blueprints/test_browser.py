@@ -131,6 +131,8 @@ def test_no_page_misses_a_file_breaks_or_scrolls_sideways(
     for path in main_pages(node):
         tab.visit(path)
         expect(tab.page.locator("h1").first).to_be_visible()
+        needed = tab.page.locator("[hx-get], [hx-post]").count() > 0
+        assert tab.page.evaluate("'htmx' in window") == needed, path
         wide = "document.documentElement.scrollWidth > innerWidth"
         assert not tab.page.evaluate(wide), f"{path} is wider than {width}"
         assert tab.troubles == [], path
@@ -209,6 +211,56 @@ def test_the_dashboard_follows_what_happens(tab: Tab) -> None:
     state.put("instance", "i2", record.body)
     expect(counted).to_have_text("2")
     assert tab.troubles == []
+
+
+def test_charts_are_zoomed_and_read_together_also_by_keyboard(tab: Tab) -> None:
+    now = clock.now()
+    for ago in range(3000, 0, -10):
+        values = {("process/dns", "process_cpu"): 7.0, ("node", "dns_queries"): 3.0}
+        store.write(now - ago, values | {("node", "dns_failed"): 1.0})
+    tab.visit("/services/form-dns")
+    queries, cpu = (
+        tab.page.locator("figure", has=tab.page.locator(f'[data-metrics="{metrics}"]'))
+        for metrics in ("dns_queries,dns_failed", "process_cpu")
+    )
+    expect(queries.locator("canvas")).to_be_visible()
+    queries.locator(".chart").scroll_into_view_if_needed()
+    over = queries.locator(".u-over").bounding_box()
+    assert over
+    middle = over["y"] + over["height"] / 2
+    tab.page.mouse.move(over["x"] + over["width"] / 2, middle)
+    expect(queries.locator(".legend")).to_contain_text("DNS queries 3/s")
+    expect(cpu.locator(".legend")).to_contain_text("CPU of the process 7 %")
+    whole = tab.page.get_by_role("button", name="Show all of it")
+    expect(whole).to_be_hidden()
+    with tab.page.expect_response(lambda got: "process_cpu" in got.url):
+        tab.page.mouse.down()
+        tab.page.mouse.move(over["x"] + over["width"] * 0.8, middle, steps=3)
+        tab.page.mouse.up()
+    expect(whole).to_be_visible()
+    queries.locator(".chart").focus()
+    tab.page.keyboard.press("Home")
+    expect(cpu.locator(".legend")).to_contain_text("CPU of the process 7 %")
+    tab.page.keyboard.press("Escape")
+    expect(whole).to_be_hidden()
+    cpu.locator("summary").press("Enter")
+    expect(cpu.locator("tbody tr").first).to_contain_text("7 %")
+    assert tab.troubles == []
+
+
+def test_without_javascript_the_last_values_stand_there(
+    chromium: Browser, address: str, logged_in: FlaskClient, node: str
+) -> None:
+    cookie = logged_in.get_cookie("formation")
+    assert cookie is not None
+    context = chromium.new_context(base_url=address, java_script_enabled=False)
+    context.add_cookies([{"name": "formation", "value": cookie.value, "url": address}])
+    page = context.new_page()
+    page.goto("/")
+    expect(page.locator(".chart td").first).to_have_text("20 %")
+    page.get_by_role("link", name="Month").click()
+    expect(page.locator('[aria-current="true"]', has_text="Month")).to_be_visible()
+    context.close()
 
 
 def test_where_streams_fail_the_page_asks(tab: Tab) -> None:

@@ -89,6 +89,7 @@ def test_what_was_not_measured_is_absent_not_zero(logged_in: FlaskClient) -> Non
         ("metric=cpu&to=²", 422, "no time"),
         ("metric=cpu&from=2000000010&to=2000000000", 422, "exchange"),
         ("subject=nobody&metric=cpu", 404, "no instance"),
+        ("subject=process/nobody&metric=process_cpu", 404, "nobody"),
     ],
 )
 def test_bad_questions_get_a_sentence(
@@ -97,6 +98,33 @@ def test_bad_questions_get_a_sentence(
     answer = logged_in.get(f"{URL}?{query}")
     assert answer.status_code == status
     assert words in answer.get_json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/", "/services/form-dns", "/vmm/i1"])
+def test_a_page_says_how_far_back_its_charts_go(
+    logged_in: FlaskClient, path: str
+) -> None:
+    state.put("instance", "i1", INSTANCE | {"port": 1, "disk_gib": 4, "image": "ab"})
+    assert 'data-span="hour"' in logged_in.get(path).text
+    assert 'data-span="year"' in logged_in.get(f"{path}?span=year").text
+    wrong = logged_in.get(f"{path}?span=decade")
+    assert wrong.status_code == 422
+    assert "span" in wrong.text
+
+
+def test_each_service_draws_itself_and_its_process(logged_in: FlaskClient) -> None:
+    page = logged_in.get("/services/form-pack").text
+    for metrics in ("builds,builds_failed", "build_seconds", "layers_made,layers_"):
+        assert f'data-subject="node" data-metrics="{metrics}' in page
+    assert 'data-subject="process/jobs" data-metrics="process_cpu"' in page
+    assert "requests" in logged_in.get("/services/marketplace").text
+
+
+def test_of_a_process_what_it_used_is_known(logged_in: FlaskClient) -> None:
+    store.write(clock.now(), {("process/web", "process_cpu"): 3.0})
+    query = "subject=process/web&metric=process_cpu"
+    answer = logged_in.get(f"{URL}?{query}").get_json()
+    assert (answer["title"], answer["points"][0][1]) == ("CPU of the process", 3.0)
 
 
 def test_requests_are_counted_by_how_they_ended(
