@@ -122,6 +122,12 @@ def refusals(address: str, since: float) -> int:
     return int(found.where(Audit.account == "").count())
 
 
+def is_noted(address: str, action: str, since: float) -> bool:
+    """Whether this was noted from there already."""
+    found = Audit.select().where((Audit.address == address) & (Audit.time > since))
+    return bool(found.where(Audit.action == action).exists())
+
+
 def erase(account: str) -> int:
     """Forget a name; what was done stays, the chain holds. Says in how many rows."""
     gone = Audit.update(account="", salt="").where(Audit.account == account)

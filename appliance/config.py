@@ -21,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from appliance import trust
 from appliance.older import translate
 from appliance.problems import Problem
 
@@ -80,7 +81,7 @@ class HttpSettings(Section):
 
 
 class AuthSettings(Section):
-    """Sessions and throttling."""
+    """Sessions, throttling, and who is trusted without a password."""
 
     session_hours: int = Field(72, ge=1, description="A session ends after this.")
     idle_hours: int = Field(
@@ -96,6 +97,23 @@ class AuthSettings(Section):
         "formation",
         description="Its members are operators on the CLI socket.",
         json_schema_extra=NODE,
+    )
+    loopback_trust: Literal["off", "auditor", "operator"] = Field(
+        "off",
+        description="What anybody on this machine may do without logging in: nothing, "
+        "read all (auditor), or everything. Leave it off where a proxy of your own or "
+        "an SSH tunnel leads here: what comes by it comes from this machine.",
+    )
+    trusted_nodes: list[Annotated[str, AfterValidator(trust.node)]] = Field(
+        [],
+        description="Ids of nodes whose signed requests are taken, as auditor, or as "
+        "operator with `=operator` behind the id.",
+    )
+    trusted_addresses: list[Annotated[str, AfterValidator(trust.network)]] = Field(
+        [],
+        description="Addresses and networks (192.0.2.0/24) that need not log in, as "
+        "auditor, or as operator with `=operator` behind; never those of guests, nor "
+        "through another proxy.",
     )
 
 

@@ -163,6 +163,12 @@ NODE: tuple[str, ...] = (
     """
     alter table operation add column request text not null default '';
     """,
+    """
+    create table nonce (
+        node text not null, nonce text not null, until real not null,
+        primary key (node, nonce));
+    create index nonce_until on nonce (until);
+    """,
 )
 
 METRICS: tuple[str, ...] = (

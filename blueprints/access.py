@@ -1,18 +1,12 @@
 """Who may call what. Every view says so; a test walks all routes.
 
-A caller is known by session, API token, or the CLI socket's peer credentials;
-never by anything else that it sends. The rules are in `admin/rights.py`: a view
+Who calls is found in `authentication`. The rules are in `admin/rights.py`: a view
 says its role with `requires`, and asks `must_see` or `must_change` of the owner of
 what it shows or changes.
 """
 
 from __future__ import annotations
 
-import grp
-import pwd
-import secrets
-import socket
-import struct
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -21,17 +15,20 @@ from urllib.parse import urlsplit
 from flask import Response, g, redirect, request
 
 from appliance import operations
-from appliance.admin import accounts, hosts, rights, sessions, tokens
+from appliance.admin import accounts, hosts, rights, sessions
 from appliance.admin.rights import may as may
 from appliance.config import settings
 from appliance.problems import Problem
+from blueprints.authentication import COOKIE as COOKIE
+from blueprints.authentication import SAFE as SAFE
+from blueprints.authentication import caller as caller
+from blueprints.authentication import is_account
+from blueprints.authentication import remote_address as remote_address
 from blueprints.ingress import socket_name
 from blueprints.running import must_run
 
 View = TypeVar("View", bound=Callable[..., Any])
-COOKIE = "formation"
 PROGRAMS = ("/api/v1/", "/metrics", "/healthz", "/readyz")
-SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 def public(view: View) -> View:
@@ -52,7 +49,7 @@ def requires(role: str, *scopes: str, audited: bool = True) -> Callable[[View], 
         def guarded(*arguments: Any, **named: Any) -> Any:
             account = caller()
             if account is None:
-                if request.method == "GET" and not request.path.startswith(PROGRAMS):
+                if not g.presented and is_page():
                     return redirect("/login")
                 raise Problem(
                     "not-logged-in",
@@ -62,6 +59,10 @@ def requires(role: str, *scopes: str, audited: bool = True) -> Callable[[View], 
             g.account = account
             if not may(account, role):
                 raise Problem("not-allowed", f"This needs the role {role}.", status=403)
+            if not is_account() and request.method not in SAFE:
+                raise Problem(
+                    "not-allowed", "Only an account of this node may.", status=403
+                )
             _must_have_scope(scopes or (rights.scope_of(request.method, role),))
             must_run(request.path)
             return view(*arguments, **named)
@@ -70,6 +71,11 @@ def requires(role: str, *scopes: str, audited: bool = True) -> Callable[[View], 
         return guarded  # type: ignore[return-value]
 
     return wrap
+
+
+def is_page() -> bool:
+    """Whether a person asked for a page, who is sent to log in."""
+    return request.method == "GET" and not request.path.startswith(PROGRAMS)
 
 
 def _must_have_scope(scopes: tuple[str, ...]) -> None:
@@ -111,33 +117,6 @@ def may_see_operation(row: operations.Operation) -> bool:
     return row.account == g.account.id or may_see(operations.owner_of(row))
 
 
-def caller() -> accounts.Account | None:
-    """The account behind this request, or None."""
-    header = request.headers.get("Authorization", "")
-    if header.startswith("Bearer "):
-        g.bearer = tokens.find(header.removeprefix("Bearer ").strip())
-        return g.bearer.account if g.bearer else None
-    local = by_socket()
-    if local is not None:
-        return local
-    session = sessions.find(request.cookies.get(COOKIE, ""), remote_address())
-    if session is None:
-        return None
-    g.csrf = session.csrf
-    account = accounts.find(session.account)
-    if request.method not in SAFE and not _csrf_is(session.csrf):
-        g.account = account
-        raise Problem(
-            "csrf", "The page is out of date: reload it and try again.", status=403
-        )
-    return account
-
-
-def _csrf_is(expected: str) -> bool:
-    sent = request.headers.get("X-CSRF-Token") or request.form.get("csrf", "")
-    return secrets.compare_digest(sent.encode(), expected.encode())
-
-
 def refuse_other_names() -> None:
     """Before each request: a name that is not the node's is another site's, which
     resolves to this node (DNS rebinding). No browser comes by the CLI socket."""
@@ -177,29 +156,3 @@ def start_session(answer: Response, account: accounts.Account) -> None:
     answer.set_cookie(
         COOKIE, token, httponly=True, samesite="Lax", secure=request.is_secure
     )
-
-
-def by_socket() -> accounts.Account | None:
-    """The operator, when root or the operators' group is at the CLI socket."""
-    if socket_name(request.environ) != "cli.sock":
-        return None
-    link = request.environ["gunicorn.socket"]
-    _, uid, gid = struct.unpack(
-        "3i", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    )
-    if uid == 0 or _in_group(uid, gid):
-        return accounts.operator()
-    return None
-
-
-def _in_group(uid: int, gid: int) -> bool:
-    try:
-        group = grp.getgrnam(settings().auth.operator_group)
-        return gid == group.gr_gid or pwd.getpwuid(uid).pw_name in group.gr_mem
-    except KeyError:
-        return False
-
-
-def remote_address() -> str:
-    """The client's address: the peer's, or what Caddy saw (see `ingress`)."""
-    return request.remote_addr or "local"

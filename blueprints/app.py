@@ -17,7 +17,7 @@ from appliance.admin import setup
 from appliance.config import settings
 from appliance.problems import DiskFull, Problem, Unavailable, is_disk_full
 from appliance.service import plugins
-from blueprints import access, audit, counting, tracing, words
+from blueprints import access, audit, authentication, counting, tracing, words
 from blueprints.ingress import behind_caddy
 
 ROOMS = (
@@ -84,6 +84,7 @@ def create_app() -> Flask:
     app.after_request(audit.note)
     app.after_request(tracing.end)
     app.after_request(counting.count)
+    app.teardown_request(authentication.forget_body)
     app.context_processor(context)
     app.context_processor(navigate)
     app.jinja_env.filters.update(words.FILTERS)
@@ -127,6 +128,8 @@ def show_problem(problem: Problem) -> Response:
     else:
         answer = Response(render_template("ui/problem.html", problem=problem))
     answer.status_code = problem.status
+    if problem.status == 401:
+        answer.headers["WWW-Authenticate"] = "Bearer"
     if problem.status == 413:  # what was not read must not be taken for a request
         answer.headers["Connection"] = "close"
         answer.call_on_close(partial(drain, request.environ["wsgi.input"]))

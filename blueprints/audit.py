@@ -32,25 +32,45 @@ ROWS, MOST, EXPORTED = 50, 500, 1_000_000
 FLOOD = 30  # refusals of nobody known that are kept, an address and minute
 OUTCOMES = {401: "refused", 403: "refused", 421: "refused", 429: "throttled"}
 UNSAID = ("token",)
+BYPASS, BYPASS_S = "read without a log-in", 600.0
 
 
 def note(answer: Response) -> Response:
-    """After each request: keep what was changed or refused."""
+    """After each request: keep what was changed or refused, and who was let in without
+    a log-in."""
     status = answer.status_code
     refused = OUTCOMES.get(status)
-    if request.method in SAFE:
-        if status != 403:
-            return answer
-    elif not refused and not _is_change():
-        return answer
     outcome = refused or ("done" if status < 400 else f"failed {status}")
     route = _named(request.url_rule.rule) if request.url_rule else "unknown"
-    row = (_name(), remote_address(), f"{request.method} {route}", _subject(), outcome)
+    what = f"{request.method} {route}"
+    via = g.get("via", "")
+    if via:
+        log.warning("auth.bypass", via=via, address=remote_address(), what=what)
     try:
-        _keep(*row)
+        if _is_noted(status):
+            _keep(_name(), _from(via), what, _subject(), outcome)
+        elif via:
+            _keep_bypass(_from(via), what, outcome)
     except PeeweeException as error:  # the database is locked, or its disk full
-        log.error("audit.unwritten", row=row, why=str(error))
+        log.error("audit.unwritten", what=what, outcome=outcome, why=str(error))
     return answer
+
+
+def _is_noted(status: int) -> bool:
+    """A change, or a refused attempt; not who comes back once its session has ended."""
+    if request.method in SAFE:
+        return status == 403 or (status == 401 and g.get("presented", False))
+    return status in OUTCOMES or _is_change()
+
+
+def _from(via: str) -> str:
+    return f"{remote_address()} ({via})" if via else remote_address()
+
+
+def _keep_bypass(source: str, what: str, outcome: str) -> None:
+    """What only reads, as a scraper does all day, is noted now and then."""
+    if not audit.is_noted(source, BYPASS, clock.now() - BYPASS_S):
+        audit.note(_name(), source, BYPASS, what, outcome)
 
 
 def _keep(account: str, address: str, action: str, subject: str, outcome: str) -> None:

@@ -26,6 +26,8 @@ graceful_timeout = 5
 umask = 0o007
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True
+forwarder_headers = ""  # no client says which path is ours, nor by which scheme it came
+secure_scheme_headers: dict[str, str] = {}
 ended = threading.Event()
 PR_SET_PDEATHSIG = 1
 

@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 from appliance.config import Settings
 
 YEARS = 10
+SAID = ("Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via")  # of a client, by proxies
 
 
 def certificate_files(settings: Settings) -> tuple[Path, Path]:
@@ -78,14 +79,24 @@ def fingerprint(settings: Settings) -> str:
 
 
 def caddyfile(settings: Settings) -> str:
-    """Task calls and event streams go to the gateway, all else to web."""
+    """Task calls and event streams go to the gateway, all else to web.
+
+    What a client says of its own address is dropped; that it came by a proxy is not.
+    """
     run = settings.run_dir
     cert, key = certificate_files(settings)
     http = settings.http
+    proxied = "".join(f"{{header.{name}}}" for name in SAID)
     return f"""{{
     admin unix/{run}/caddy/admin.sock
     auto_https off
     storage file_system {settings.data_dir}/caddy
+}}
+(client) {{
+    header_up X-Forwarded-For {{remote_host}}
+    header_up Formation-Proxied "{proxied}"
+    header_up -Forwarded
+    header_up -X-Real-Ip
 }}
 (node) {{
     @tasks path_regexp ^/api/v1/market/(tasks($|/)|agents/.+/(run_task|submit_task)$)
@@ -93,15 +104,19 @@ def caddyfile(settings: Settings) -> str:
     handle @tasks {{
         reverse_proxy unix/{run}/gateway.sock {{
             flush_interval -1
+            import client
         }}
     }}
     handle @events {{
         reverse_proxy unix/{run}/gateway.sock {{
             flush_interval -1
+            import client
         }}
     }}
     handle {{
-        reverse_proxy unix/{run}/web.sock
+        reverse_proxy unix/{run}/web.sock {{
+            import client
+        }}
     }}
 }}
 http://:{http.port} {{

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -15,6 +18,18 @@ from appliance.state.server import StateServer
 from tests.blueprints.conformance import watched_app
 
 PASSWORD = "correct horse battery"  # noqa: S105
+
+
+@contextmanager
+def accepted_by(path: Path) -> Iterator[socket.socket]:
+    """The server's end of a connection to a Unix socket at `path`."""
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as peer:
+        server.bind(str(path))
+        server.listen()
+        peer.connect(str(path))
+        link, _ = server.accept()
+        with link:
+            yield link
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask.testing import FlaskClient
@@ -14,7 +13,7 @@ from appliance import state
 from appliance.admin import accounts, sessions, throttle, tokens
 from appliance.config import Settings
 
-from .conftest import PASSWORD, Person
+from .conftest import PASSWORD, Person, accepted_by
 
 API = "/api/v1/admin"
 OTHER = "staple under the moon"
@@ -56,11 +55,10 @@ def test_a_cookie_that_was_planted_is_no_session(
 
 
 @pytest.fixture
-def by_caddy(tmp_path: Path) -> dict[str, socket.socket]:
+def by_caddy(settings: Settings) -> Iterator[dict[str, socket.socket]]:
     """The environment of a request that Caddy passed on."""
-    link = socket.socket(socket.AF_UNIX)
-    link.bind(str(tmp_path / "web.sock"))
-    return {"gunicorn.socket": link}
+    with accepted_by(settings.run_dir / "web.sock") as link:
+        yield {"gunicorn.socket": link}
 
 
 @pytest.mark.parametrize(("scheme", "secure"), [("https", True), ("http", False)])
@@ -77,7 +75,6 @@ def test_a_cookie_is_secure_where_the_browser_came_by_tls(
         headers={"X-Forwarded-Proto": scheme, "X-Forwarded-For": "192.0.2.5"},
         environ_overrides=by_caddy,
     )
-    by_caddy["gunicorn.socket"].close()
     cookie = answer.headers["Set-Cookie"]
     assert ("Secure" in cookie) == secure
     assert "HttpOnly" in cookie

@@ -39,7 +39,7 @@ def form(
     client: FlaskClient, ada: accounts.Account, monkeypatch: pytest.MonkeyPatch
 ) -> Form:
     """The command, whose calls reach the app as they would over the CLI socket."""
-    monkeypatch.setattr("blueprints.access.by_socket", accounts.operator)
+    monkeypatch.setattr("blueprints.authentication.by_socket", accounts.operator)
 
     def call(method: str, path: str, **more: Any) -> Any:
         query, json = more.get("params"), more.get("json")
