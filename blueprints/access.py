@@ -22,8 +22,10 @@ from appliance.problems import Problem
 from blueprints.authentication import COOKIE as COOKIE
 from blueprints.authentication import SAFE as SAFE
 from blueprints.authentication import caller as caller
+from blueprints.authentication import cookie as cookie
 from blueprints.authentication import is_account
 from blueprints.authentication import remote_address as remote_address
+from blueprints.authentication import session_token as session_token
 from blueprints.ingress import socket_name
 from blueprints.running import must_run
 
@@ -150,9 +152,9 @@ def refuse_other_sites() -> None:
 
 def start_session(answer: Response, account: accounts.Account) -> None:
     """Log the browser in: a fresh session, and the end of the one it had."""
-    sessions.end(request.cookies.get(COOKIE, ""))
+    sessions.end(session_token())
     agent = request.headers.get("User-Agent", "")
     token = sessions.begin(account.id, remote_address(), agent)
     answer.set_cookie(
-        COOKIE, token, httponly=True, samesite="Lax", secure=request.is_secure
+        cookie(COOKIE), token, httponly=True, samesite="Lax", secure=request.is_secure
     )

@@ -16,7 +16,7 @@ from appliance.admin import (
     tokens,
 )
 from appliance.problems import Invalid
-from blueprints.access import COOKIE, remote_address, requires
+from blueprints.access import remote_address, requires, session_token
 from blueprints.contract import answers, asks, takes
 from blueprints.lists import PAGED, Columns, ListQuery, listed, paged
 from blueprints.shapes import Ended
@@ -43,7 +43,7 @@ TOKENS: Columns[tokens.ApiToken] = {
 
 def this() -> str:
     """The token of the session that asks; empty for API tokens and the CLI."""
-    return request.cookies.get(COOKIE, "")
+    return session_token()
 
 
 def render(errors: dict[str, str] | None = None, **more: Any) -> Any:

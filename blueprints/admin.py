@@ -20,9 +20,11 @@ from appliance.config import settings
 from appliance.problems import Problem
 from blueprints.access import (
     COOKIE,
+    cookie,
     public,
     remote_address,
     requires,
+    session_token,
     start_session,
 )
 from blueprints.contract import answers
@@ -63,7 +65,7 @@ def ask_for_code(account: str) -> Response:
     """The log-in's second step; nothing but it is open yet."""
     answer = Response(status=303, headers={"Location": "/login/code"})
     answer.set_cookie(
-        PENDING,
+        pending_cookie(),
         second_factor.wait_for_code(account),
         max_age=int(second_factor.PENDING_S),
         path="/login",
@@ -74,8 +76,12 @@ def ask_for_code(account: str) -> Response:
     return answer
 
 
+def pending_cookie() -> str:
+    return cookie(PENDING, "__Secure-")
+
+
 def pending() -> accounts.Account | None:
-    id_ = second_factor.waiting(request.cookies.get(PENDING, ""))
+    id_ = second_factor.waiting(request.cookies.get(pending_cookie(), ""))
     return accounts.find(id_) if id_ else None
 
 
@@ -99,9 +105,11 @@ def log_in_by_code() -> Any:
         second_factor.check(account.id, account.name, code, remote_address())
     except Problem as problem:
         return render_template("admin/code.html", error=problem.detail), problem.status
-    second_factor.forget(request.cookies.get(PENDING, ""))
+    second_factor.forget(request.cookies.get(pending_cookie(), ""))
     answer = Response(status=303, headers={"Location": "/"})
-    answer.delete_cookie(PENDING, path="/login")
+    answer.delete_cookie(
+        pending_cookie(), path="/login", secure=request.is_secure, httponly=True
+    )
     start_session(answer, account)
     return answer
 
@@ -109,9 +117,11 @@ def log_in_by_code() -> Any:
 @blueprint.post("/logout")
 @requires("account", "admin")
 def log_out() -> Any:
-    sessions.end(request.cookies.get(COOKIE, ""))
+    """And nothing of what was seen stays in the browser."""
+    sessions.end(session_token())
     answer = Response(status=303, headers={"Location": "/login"})
-    answer.delete_cookie(COOKIE)
+    answer.delete_cookie(cookie(COOKIE), secure=request.is_secure, httponly=True)
+    answer.headers["Clear-Site-Data"] = '"cache", "storage"'
     return answer
 
 

@@ -56,7 +56,15 @@ FULL = (
     "The node's disk is full; nothing was changed. Free some of it: form pack collect "
     "--all, or delete instances; form storage shows what takes it."
 )
-CSP = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; "
+    "frame-ancestors 'none'; form-action 'self'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), usb=()",
+}
 
 
 def create_app() -> Flask:
@@ -180,9 +188,7 @@ def show_disk(error: OSError) -> Response:
 
 
 def harden(answer: Response) -> Response:
-    answer.headers["Content-Security-Policy"] = CSP
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    answer.headers["Referrer-Policy"] = "same-origin"
+    answer.headers.update(HEADERS)
     if not request.path.startswith("/static/"):
         answer.headers["Cache-Control"] = "no-store"
     return answer

@@ -23,6 +23,7 @@ from appliance.problems import Problem
 from blueprints.ingress import BY_PROXY, peer, socket_name
 
 COOKIE = "formation"
+"""The session's; over TLS with a prefix, see `cookie`."""
 SAFE = ("GET", "HEAD", "OPTIONS")
 SIGNED = "formation.signature"
 IN_MEMORY = 1 << 20  # bytes of a signed body; more of it lies in a file
@@ -48,6 +49,17 @@ def caller() -> accounts.Account | None:
     return by_socket() or by_session() or by_address()
 
 
+def cookie(name: str, prefix: str = "__Host-") -> str:
+    """The name that a cookie has here: over TLS with a prefix by which the browser
+    takes it from this host and over TLS alone (RFC 6265bis)."""
+    return prefix + name if request.is_secure else name
+
+
+def session_token() -> str:
+    """What the browser holds of its session; empty where it has none."""
+    return request.cookies.get(cookie(COOKIE), "")
+
+
 def by_token(header: str) -> accounts.Account | None:
     scheme, _, token = header.partition(" ")
     g.bearer = tokens.find(token.strip()) if scheme.lower() == "bearer" else None
@@ -55,7 +67,7 @@ def by_token(header: str) -> accounts.Account | None:
 
 
 def by_session() -> accounts.Account | None:
-    session = sessions.find(request.cookies.get(COOKIE, ""), remote_address())
+    session = sessions.find(session_token(), remote_address())
     if session is None:
         return None
     g.csrf = session.csrf

@@ -27,9 +27,13 @@ TEXT = (
     "`detail` what was wrong, where, and what to do. Long work answers 202 with an "
     "operation to follow."
 )
+NODE = (
+    "A node of `auth.trusted_nodes` signs its requests: HTTP Message Signatures "
+    "(RFC 9421) with Ed25519; docs/security.md says how."
+)
 SESSION = (
     "A browser's session. What changes something needs the header `X-CSRF-Token` with "
-    "the page's value."
+    "the page's value. Over TLS the cookie is `__Host-formation`."
 )
 REFUSALS = {
     401: "Nobody is logged in, or the token is not good.",
@@ -158,6 +162,12 @@ def document(app: Flask) -> Document:
                     "scheme": "bearer",
                     "description": "An API token.",
                 },
+                "node": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Signature",
+                    "description": NODE,
+                },
             },
         },
     }
@@ -166,7 +176,7 @@ def document(app: Flask) -> Document:
 def operation(call: Call, refs: dict[str, Document]) -> Document:
     summary, _, more = call.text.partition(". ")
     contract = call.contract
-    secured = [{"session": []}, {"token": list(call.scopes)}]
+    secured = [{"session": []}, {"token": list(call.scopes)}, {"node": []}]
     found: Document = {
         "operationId": call.id,
         "tags": [call.tag],

@@ -14,7 +14,7 @@ from appliance.admin.checks import all_checks
 from appliance.config import settings
 from appliance.problems import Invalid, Problem
 from appliance.service import Check, Verdict, services
-from blueprints.access import public, remote_address, start_session
+from blueprints.access import cookie, public, remote_address, start_session
 
 blueprint = Blueprint("setup", __name__, url_prefix="/setup")
 CLAIMED = "formation-claim"
@@ -29,7 +29,7 @@ def gone() -> None:
 def has_claimed() -> bool:
     path = settings().data_dir / "node" / "claim"
     return path.exists() and compare_digest(
-        request.cookies.get(CLAIMED, "").encode(), path.read_bytes()
+        request.cookies.get(cookie(CLAIMED), "").encode(), path.read_bytes()
     )
 
 
@@ -98,7 +98,7 @@ def claim() -> Answer:
     setup.claim(settings(), code, remote_address())
     forward = redirect(url_for("setup.show", step=setup.next_step()), 303)
     forward.set_cookie(
-        CLAIMED,
+        cookie(CLAIMED),
         code.strip().lower(),
         httponly=True,
         samesite="Strict",
@@ -138,7 +138,7 @@ def done() -> Response:
         wake.notify(settings().run_dir, process, "setup")
     forward = Response(status=303, headers={"Location": "/"})
     start_session(forward, operator)
-    forward.delete_cookie(CLAIMED)
+    forward.delete_cookie(cookie(CLAIMED), secure=request.is_secure)
     return forward
 
 

@@ -77,6 +77,8 @@ def test_a_cookie_is_secure_where_the_browser_came_by_tls(
     )
     cookie = answer.headers["Set-Cookie"]
     assert ("Secure" in cookie) == secure
+    assert cookie.startswith("__Host-formation=" if secure else "formation=")
+    assert "Path=/;" in cookie and "Domain" not in cookie
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
     assert throttle.is_known("ada", "192.0.2.5")
