@@ -21,6 +21,7 @@ from appliance.commands.repairs import repairs
 from appliance.commands.secrets import secret
 from appliance.commands.services import processes, services
 from appliance.commands.settings import settings_group
+from appliance.commands.support import support
 from appliance.commands.tasks import run, tasks
 from appliance.commands.versions import redeploy
 from appliance.terminal import at, call, follow, plain_errors
@@ -492,6 +493,7 @@ for _command in (
     settings_group,
     logs,
     repairs,
+    support,
 ):
     main.add_command(_command)
 

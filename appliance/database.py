@@ -77,6 +77,14 @@ def open_database(
     migrate(database, migrations, path)
 
 
+def open_reading(database: SqliteDatabase, path: Path) -> None:
+    """Connect `database` to what is there, to read alone; nothing is made of it."""
+    if not database.is_closed():
+        database.close()
+    database.init(f"{path.absolute().as_uri()}?mode=ro", uri=True, **PER_THREAD)
+    database.connect(reuse_if_open=True)
+
+
 def jot(change: Insert | Update) -> None:
     """Execute a change that may be lost: who only reads is answered also while the
     database is locked or its disk full."""

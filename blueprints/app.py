@@ -45,6 +45,7 @@ ROOMS = (
     "audit",
     "alerts",
     "repairs",
+    "support",
     "accounts",
     "account",
     "second_factor",

@@ -9,9 +9,11 @@ from flask import Blueprint, Response, g, jsonify, redirect, render_template, re
 from appliance import clock
 from appliance.admin.repairs import kept, mending
 from appliance.admin.repairs.kept import Found
+from appliance.admin.support import shelf
+from appliance.config import settings
 from appliance.problems import Problem
 from blueprints import live
-from blueprints.access import must_see, requires
+from blueprints.access import may, must_see, requires
 from blueprints.acts import follow
 from blueprints.broadcast import Update
 from blueprints.contract import LOCATION, answers, takes
@@ -21,7 +23,7 @@ from blueprints.vmm import accepted
 
 blueprint = Blueprint("repairs", __name__)
 API = "/api/v1/admin/repairs"
-PARTS = ("answer", "list", "checks")
+PARTS = ("answer", "list", "checks", "support")
 
 
 def shown() -> dict[str, Any]:
@@ -30,6 +32,7 @@ def shown() -> dict[str, Any]:
         "open": [row for row in found if not row.is_ignored],
         "ignored": [row for row in found if row.is_ignored],
         "looks": kept.looks(),
+        "bundles": shelf.bundles(settings()) if may(g.account, "operator") else [],
     }
 
 

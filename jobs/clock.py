@@ -25,6 +25,7 @@ from appliance.admin import expired, health, processes, storage
 from appliance.admin.alerts import delivery
 from appliance.admin.alerts import store as alerts
 from appliance.admin.repairs import looking as repairs
+from appliance.admin.support import shelf
 from appliance.config import Settings, settings
 from appliance.metrics import store as measurements
 from appliance.metrics.sampler import Sampler
@@ -77,6 +78,7 @@ JOBS: dict[str, tuple[float, Job]] = {
     "alerts": (1 / 6, alerts.refresh),
     "deliver": (1 / 6, delivery.deliver),
     "repairs": (1, repairs.refresh),
+    "support": (60, shelf.trim),
     "events": (10, trim_events),
     "audit": (10, tend_audit),
     "operations": (10, trim_operations),

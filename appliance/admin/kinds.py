@@ -13,6 +13,7 @@ from appliance.admin.control import CONTROL
 from appliance.admin.limiting import LIMIT
 from appliance.admin.processes import PROCESS
 from appliance.admin.repairs import mending
+from appliance.admin.support import shelf
 from appliance.config import settings
 from appliance.operations import Kind, Run, Step
 
@@ -62,4 +63,5 @@ KINDS = (
     settings_change.KIND,
     *delivery.KINDS,
     *mending.KINDS,
+    shelf.KIND,
 )

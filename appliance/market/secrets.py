@@ -96,3 +96,10 @@ def reveal(owner: str, agent: str) -> dict[str, str]:
     key = identity.sealing_key(settings())
     rows = Secret.select().where((Secret.owner == owner) & (Secret.agent == agent))
     return {row.name: identity.unseal(key, bytes(row.sealed)).decode() for row in rows}
+
+
+def in_clear() -> list[str]:
+    """The values of all agents, so that they can be kept out of something."""
+    key = identity.sealing_key(settings())
+    rows = Secret.select(Secret.sealed)
+    return [identity.unseal(key, bytes(row.sealed)).decode() for row in rows]

@@ -3,6 +3,7 @@
 from appliance.vmm.domain import InstanceSpec
 from appliance.vmm.health import probe_health
 from appliance.vmm.instances import (
+    about,
     agent_lines,
     boot,
     console_after,
@@ -31,6 +32,7 @@ from appliance.vmm.volumes import (
 __all__ = [
     "InstanceSpec",
     "Volume",
+    "about",
     "accelerator",
     "backing_images",
     "agent_lines",

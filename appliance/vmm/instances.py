@@ -158,6 +158,13 @@ def domain_state(instance: str) -> str:
     return libvirt.state(instance)
 
 
+def about() -> dict[str, str | int]:
+    """What libvirt says of itself."""
+    from appliance.vmm import libvirt
+
+    return libvirt.about()
+
+
 def states() -> dict[str, str]:
     """Every instance that libvirt knows, with `running` or `off`."""
     from appliance.vmm import libvirt

@@ -162,6 +162,17 @@ def states() -> dict[str, str]:
         }
 
 
+def about() -> dict[str, str | int]:
+    """What the connection leads to; of versions a major one counts 1000000."""
+    with connected() as connection:
+        return {
+            "uri": connection.getURI(),
+            "type": connection.getType(),
+            "libvirt": connection.getLibVersion(),
+            "hypervisor": connection.getVersion(),
+        }
+
+
 def stats() -> dict[str, dict[str, float]]:
     """What libvirt measures of each running instance; see `measured`."""
     prefix = domain_name("")

@@ -48,3 +48,13 @@ class FixWish(Wish):
 
 class IgnoreWish(Wish):
     why: str = ""
+
+
+class Bundle(Answer):
+    id: str = Field(description="That of the operation that made it.")
+    made: Moment
+    bytes: int
+
+
+class Bundles(Answer):
+    bundles: list[Bundle]

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from click.testing import CliRunner
 from flask import Flask
 
-from appliance import operations
+from appliance import clock, operations, runner
 from appliance.admin.repairs import kept
 from appliance.admin.repairs.issue import Fix, Issue
+from appliance.admin.support import shelf
 from appliance.cli import main
+from appliance.commands import support
 from appliance.config import Settings
 
 from .conftest import Person
 
-API = "/api/v1/admin/repairs"
+API, SUPPORT = "/api/v1/admin/repairs", "/api/v1/admin/support"
 FULL = Issue("critical", "Full", "<b>97</b> %", "Free some.", "data", Fix("Free it"))
 OLD = Issue("warning", "Old", "It ends.", "", fix=Fix("Renew", "Trust is lost."))
 RUST = Issue("info", "Rust", "It rusts.", "Paint it.", "roof")
@@ -154,3 +159,57 @@ def test_the_same_by_commands(found: None, console: None, ada: Person) -> None:
     assert "until it changes" in form("ignore", "paper", "--why", "later")
     assert "ignored by ada" in form("show", "paper")
     assert "said again" in form("ignore", "paper", "--off")
+
+
+def test_a_bundle_is_made_by_an_operation_and_taken_along(
+    settings: Settings, ada: Person, eve: Person
+) -> None:
+    assert "None is kept" in ada.browser.get("/repairs/").text
+    assert ada.post("/repairs/support") == 303
+    (row,) = operations.recent()
+    runner.execute(row.id, "jobs")
+    made = operations.get(row.id)
+    assert made.state == "completed", made.error
+    assert f"/repairs/support/{row.id}" in ada.browser.get("/repairs/").text
+    (one,) = ada.browser.get(SUPPORT).get_json()["bundles"]
+    for path in (f"{SUPPORT}/{row.id}", f"/repairs/support/{row.id}"):
+        with ada.browser.get(path) as answer:
+            assert (answer.status_code, answer.mimetype) == (200, "application/gzip")
+            assert "attachment" in answer.headers["Content-Disposition"]
+            assert len(answer.data) == one["bytes"]
+    file = shelf.file(settings, row.id)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_uid == file.parent.parent.stat().st_uid
+    assert eve.get(f"/repairs/support/{row.id}") == 403
+    assert eve.get(SUPPORT) == 403
+    assert "Support bundle" not in eve.browser.get("/repairs/").text
+
+
+@pytest.mark.parametrize("id_", ["nothing", "0" * 26, "..%2fnode.db", "%00"])
+def test_no_other_file_is_given_out(ada: Person, id_: str) -> None:
+    for path in (f"{SUPPORT}/{id_}", f"/repairs/support/{id_}"):
+        assert ada.get(path) == 404
+
+
+def test_only_the_newest_bundles_are_kept(settings: Settings) -> None:
+    folder = shelf.folder(settings)
+    folder.mkdir()
+    ids = [clock.new_id() for _ in range(5)]
+    for id_ in ids:
+        (folder / f"{id_}.tar.gz").touch()
+    os.utime(folder / f"{ids[-1]}.tar.gz", (0, 0))
+    assert shelf.trim(settings) == 3
+    assert [one.id for one in shelf.bundles(settings)] == ids[-2:1:-1]
+
+
+def test_who_is_not_root_has_the_node_make_one(
+    console: None, ada: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(support, "follow", lambda id_: runner.execute(id_, "jobs"))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["support", "--out", "mine.tar.gz"])
+    assert done.exit_code == 0, done.output
+    assert tarfile.is_tarfile(tmp_path / "mine.tar.gz")
+    again = CliRunner().invoke(main, ["support", "--out", "mine.tar.gz"])
+    assert again.exit_code == 1 and "File exists" in again.output

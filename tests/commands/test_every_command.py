@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from appliance import cli, terminal
+from appliance.admin.support import parts
 from appliance.cli import main
 from appliance.config import Settings
 from tests.commands.test_commands import agent as agent  # noqa: PLC0414
@@ -38,8 +40,11 @@ LEAVES = {
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing runs operations here, and no command becomes another program."""
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing runs operations here, and no command becomes another program; what one
+    writes into its folder goes with the test, and a bundle holds little."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(parts, "PARTS", {"services.json": parts.states})
 
     def become(*of: object) -> None:
         raise click.ClickException("that is not done here")

@@ -67,6 +67,17 @@ def sentence(error: Exception) -> str:
     return str(error) if known else f"{type(error).__name__}: {error}"
 
 
+def find_all(settings: Settings) -> dict[str, list[Issue] | str]:
+    """What each finds now, or why it cannot look; nothing of it is kept."""
+    found: dict[str, list[Issue] | str] = {}
+    for name, repair in repairs().items():
+        try:
+            found[name] = list(repair.find(settings))
+        except Exception as error:  # noqa: BLE001 - one that is broken ends no other
+            found[name] = f"could not look: {sentence(error)}"
+    return found
+
+
 def current(settings: Settings, repair: Repair, subject: str) -> Issue | None:
     """What the check says of a subject now; raises what it raises."""
     issues = list(repair.find(settings))
