@@ -78,9 +78,9 @@ class Step:
 class Kind:
     """A kind of operation; `role` is what its account needs.
 
-    `owner` tells from subject and parameters which account's things it works on;
-    None is nobody's in particular. What is `private` of the parameters is dropped
-    when it ends.
+    `owner` tells from subject and parameters which agent it works on by the full
+    name, or which account's things; None is nobody's in particular. What is
+    `private` of the parameters is dropped when it ends.
     """
 
     name: str
@@ -184,7 +184,8 @@ def get(id_: str) -> Operation:
 
 
 def owner_of(row: Operation) -> str | None:
-    """The name of the account whose things the operation works on, if any's."""
+    """The agent that the operation works on, or the name of the account whose things
+    it does; None is nobody's."""
     kind = kinds().get(row.kind)
     return kind.owner(row.subject, json.loads(row.params)) if kind else None
 

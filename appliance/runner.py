@@ -34,7 +34,8 @@ from appliance.problems import (
 )
 
 log = structlog.get_logger()
-# May the account of this id still act with this role on what `owner` owns? Raises.
+# May the account of this id still act with this role on this agent, or on what the
+# account of this name owns? Raises.
 Authorise = Callable[[str, str, str | None], None]
 ENGINE_WAIT_S = 90.0
 LEAVE_S = 5.0

@@ -169,6 +169,13 @@ NODE: tuple[str, ...] = (
         primary key (node, nonce));
     create index nonce_until on nonce (until);
     """,
+    """
+    create table share (
+        agent text not null, account text not null, right text not null,
+        giver text not null, given real not null,
+        primary key (agent, account));
+    create index share_of on share (account);
+    """,
 )
 
 METRICS: tuple[str, ...] = (

@@ -81,14 +81,23 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Eyes:
+    """What an account sees of agents, by their full names: which it `knows`, and of
+    which it sees the instances. `sees_all` spares asking one by one."""
+
+    sees_all: bool
+    knows: Callable[[str], bool]
+    sees: Callable[[str | None], bool]
+
+
+@dataclass(frozen=True)
 class Page:
     """A page that the navigation leads to.
 
     `heading` is what it stands under there: empty for what people look at daily
     (on a phone the bar at the bottom), else Network, Federation, Administration
     or one of a plug-in's own. Lower ranks stand higher. `count`, where there is
-    one, says how many things the page lists: of the account of this name, or of all
-    where that is None.
+    one, says how many things the page lists for an account of these eyes.
     """
 
     path: str
@@ -96,7 +105,7 @@ class Page:
     heading: str = ""
     rank: int = 50
     role: str = "account"
-    count: Callable[[str | None], int] | None = None
+    count: Callable[[Eyes], int] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Who may call what. Every view says so; a test walks all routes.
 
 Who calls is found in `authentication`. The rules are in `admin/rights.py`: a view
-says its role with `requires`, and asks `must_see` or `must_change` of the owner of
-what it shows or changes.
+says its role with `requires`, and asks `must_see` or `must_change` of the agent that
+it shows or changes something of, or of that thing's owner.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 from flask import Response, g, redirect, request
 
-from appliance import operations
+from appliance import operations, state
 from appliance.admin import accounts, hosts, rights, sessions
 from appliance.admin.rights import may as may
 from appliance.config import settings
+from appliance.market.catalogue import find_agent
 from appliance.problems import Problem
 from blueprints.authentication import COOKIE as COOKIE
 from blueprints.authentication import SAFE as SAFE
@@ -89,33 +90,56 @@ def _must_have_scope(scopes: tuple[str, ...]) -> None:
         )
 
 
-def may_see(owner: str | None) -> bool:
-    """Whether the caller may see what the account named `owner` owns."""
-    return rights.may_see(g.account, owner)
+def may_see(of: str | None) -> bool:
+    """Whether the caller may see an agent's things, or an account's."""
+    return rights.may_see(g.account, of)
 
 
-def may_change(owner: str | None) -> bool:
-    """Whether the caller may change what the account named `owner` owns."""
-    return rights.may_change(g.account, owner)
+def may_change(of: str | None) -> bool:
+    """Whether the caller may change an agent, or what is an account's."""
+    return rights.may_change(g.account, of)
 
 
-def must_see(owner: str | None) -> None:
-    if not may_see(owner):
-        raise not_yours(owner)
+def may_know(agent: str) -> bool:
+    """Whether the agent is in the caller's catalogue."""
+    return rights.may_know(g.account, agent)
 
 
-def must_change(owner: str | None) -> None:
-    if not may_change(owner):
-        raise not_yours(owner)
+def may_call(agent: str) -> bool:
+    """Whether the caller may give the agent tasks."""
+    return rights.may_call(g.account, agent)
 
 
-def not_yours(owner: str | None) -> Problem:
-    whose = f"This is {owner}'s" if owner else "This is not yours"
+def must_see(of: str | None) -> None:
+    if not may_see(of):
+        raise not_yours(of)
+
+
+def must_change(of: str | None) -> None:
+    if not may_change(of):
+        raise not_yours(of)
+
+
+def known_agent(name: str, owner: str | None = None) -> state.Record:
+    """The agent by full or short name, if the caller may know of it."""
+    return find_agent(name, owner, may_know)
+
+
+def callable_agent(name: str, owner: str | None = None) -> state.Record:
+    """The agent that the caller gives a task by this name."""
+    found = known_agent(name, owner)
+    if not may_call(found.id):
+        raise not_yours(found.id)
+    return found
+
+
+def not_yours(of: str | None) -> Problem:
+    whose = f"This is {of.partition('/')[0]}'s" if of else "This is not yours"
     return Problem("not-allowed", f"{whose}; ask its owner or an operator.", status=403)
 
 
 def may_see_operation(row: operations.Operation) -> bool:
-    """Its own operations, and those on what it owns."""
+    """Its own operations, and those on what it may see."""
     return row.account == g.account.id or may_see(operations.owner_of(row))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, g, jsonify, redirect, render_template, request
 
-from appliance import clock
+from appliance import clock, database, shares, state
 from appliance.admin import (
     accounts,
     invitations,
@@ -15,6 +16,7 @@ from appliance.admin import (
     removal,
     second_factor,
     sessions,
+    sharing,
     throttle,
     tokens,
 )
@@ -44,10 +46,20 @@ COLUMNS: Columns[accounts.Credential] = {
 }
 
 
-def create(name: str, roles: list[str], password: str = "") -> str:
-    """The account; without a password, the path of the link that sets one."""
+def create(
+    name: str,
+    roles: list[str],
+    password: str = "",
+    agents: dict[str, str] | None = None,
+) -> str:
+    """The account, with rights on agents; without a password, the path of the link
+    that sets one."""
+    sharing.must_be_shareable(agents or {})
     hashed = passwords.hash_password(password, name) if password else ""
-    made = accounts.create(name, hashed, roles)
+    with database.node.atomic("immediate"):
+        made = accounts.create(name, hashed, roles)
+        for agent, right in (agents or {}).items():
+            sharing.share(agent, made.name, right, g.account)
     return "" if password else link(made.name)
 
 
@@ -62,6 +74,8 @@ def render_list(errors: dict[str, str] | None = None, **more: Any) -> Any:
         page=found,
         known=len(accounts.everyone()),
         roles=accounts.ROLES,
+        agents=[record.id for record in state.select("agent")],
+        rights=shares.RIGHTS,
         errors=errors or {},
         form=request.form,
         **more,
@@ -80,6 +94,7 @@ def render_one(name: str, **more: Any) -> Any:
         sessions=sessions.of(row.account),
         tokens=tokens.of(row.account),
         left=removal.left_behind(name),
+        shared=sharing.of(row.account),
         second_factor=second_factor.is_on(row.account),
         locked_out=throttle.locked_out(row.name, row.account),
         **more,
@@ -98,13 +113,20 @@ def index_page() -> Any:
     return render_list()
 
 
+def rights_in(form: Mapping[str, str]) -> dict[str, str]:
+    """Agents with the rights that were chosen, as the fields `right:OWNER/NAME`."""
+    chosen = ((key.partition(":"), value) for key, value in form.items() if value)
+    return {agent: value for (what, _, agent), value in chosen if what == "right"}
+
+
 @blueprint.post("/admin/accounts")
 @requires("operator")
 def create_page() -> Any:
     form = request.form
     name = form.get("name", "").strip().lower()
     try:
-        path = create(name, form.getlist("roles"), form.get("password", ""))
+        password = form.get("password", "")
+        path = create(name, form.getlist("roles"), password, rights_in(form))
     except Invalid as problem:
         return render_list(problem.members["errors"])
     except Conflict as problem:
@@ -229,7 +251,7 @@ def index(query: ListQuery) -> Any:
 def create_account(body: AccountWish) -> Any:
     """Create an account; without a password, with a link that sets one."""
     name = body.name.strip().lower()
-    path = create(name, body.roles, body.password or "")
+    path = create(name, body.roles, body.password or "", body.agents)
     return jsonify(document(accounts.credential(name)) | _linked(path)), 201
 
 
@@ -245,7 +267,8 @@ def show(name: str) -> Any:
     """One account, with what it owns and its tokens."""
     row = accounts.credential(name)
     found = [tokens.as_document(token) for token in tokens.of(row.account)]
-    return jsonify(document(row) | {"tokens": found})
+    agents = {row.agent: row.right for row in sharing.of(row.account)}
+    return jsonify(document(row) | {"tokens": found, "agents": agents})
 
 
 @blueprint.patch(f"{API}/<name>")

@@ -50,6 +50,7 @@ ROOMS = (
     "account",
     "second_factor",
     "secrets",
+    "shares",
     "reference",
 )
 DRAIN_S, DRAIN_BYTES, PIECE = 2.0, 16 << 20, 64 << 10
@@ -115,6 +116,7 @@ def context() -> dict[str, Any]:
         "may": lambda role: access.may(g.account, role),
         "may_see": access.may_see,
         "may_change": access.may_change,
+        "may_call": access.may_call,
     }
 
 

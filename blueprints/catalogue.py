@@ -10,9 +10,8 @@ from flask import Blueprint, g, jsonify, redirect, render_template, request
 from appliance.admin import storage
 from appliance.config import settings
 from appliance.market import withdraw
-from appliance.market.catalogue import find_agent
 from appliance.problems import Conflict, Unavailable
-from blueprints.access import must_change, must_see, requires
+from blueprints.access import known_agent, must_change, must_see, requires
 from blueprints.contract import LOCATION, answers, asks
 from blueprints.shapes.market import Belongings, DeleteQuery
 from blueprints.shapes.operations import Operation
@@ -34,9 +33,16 @@ def volumes(owner: str, name: str) -> list[storage.Document] | None:
 
 
 def wanted(owner: str, name: str) -> str:
-    """The full name of an agent that the caller may delete."""
+    """The full name of an agent that the caller may delete: who only manages it may
+    not."""
     must_change(owner)
-    return find_agent(name, owner).id
+    return known_agent(name, owner).id
+
+
+def managed(owner: str, name: str) -> str:
+    """The full name of an agent whose versions the caller may delete."""
+    must_change(f"{owner}/{name}")
+    return known_agent(name, owner).id
 
 
 @blueprint.get(f"{AGENT}/belongings")
@@ -44,8 +50,8 @@ def wanted(owner: str, name: str) -> str:
 @answers(Belongings)
 def belongings(owner: str, name: str) -> Any:
     """What a deletion of the agent takes with it, and its volumes."""
-    must_see(owner)
-    agent = find_agent(name, owner).id
+    must_see(f"{owner}/{name}")
+    agent = known_agent(name, owner).id
     found = asdict(withdraw.belongings(agent))
     return jsonify(agent=agent, **found, volumes=volumes(owner, name))
 
@@ -65,7 +71,7 @@ def delete_agent(owner: str, name: str, query: DeleteQuery) -> Any:
 @answers(Operation, 202, problems=(409,), headers=LOCATION)
 def delete_version(owner: str, name: str, version: str) -> Any:
     """Delete a version that nothing runs."""
-    agent = wanted(owner, name)
+    agent = managed(owner, name)
     return accepted(withdraw.request_version(agent, version, g.account.id))
 
 
@@ -100,7 +106,7 @@ def agent_form(owner: str, name: str) -> Any:
 @blueprint.get(f"{PAGE}{VERSION}/delete")
 @requires("developer")
 def version_page(owner: str, name: str, version: str) -> Any:
-    agent, why = wanted(owner, name), ""
+    agent, why = managed(owner, name), ""
     try:
         withdraw.must_be_removable(agent, version)
     except Conflict as problem:
@@ -113,6 +119,6 @@ def version_page(owner: str, name: str, version: str) -> Any:
 @blueprint.post(f"{PAGE}{VERSION}/delete")
 @requires("developer")
 def version_form(owner: str, name: str, version: str) -> Any:
-    agent = wanted(owner, name)
+    agent = managed(owner, name)
     made = withdraw.request_version(agent, version, g.account.id)
     return redirect(f"/operations/{made}", 303)

@@ -80,7 +80,7 @@ def update(subject: str) -> Update:
 
 def overview() -> dict[str, Any]:
     """What all parts of the page show."""
-    found = [r for r in state.select("instance") if may_see(r.body.get("owner_name"))]
+    found = [r for r in state.select("instance") if may_see(r.body.get("agent"))]
     at_work = [o for o in operations.recent(20, live=True) if may_see_operation(o)]
     latest = metrics.latest(clock.now())
     disk = psutil.disk_usage(str(settings().data_dir))
@@ -129,11 +129,10 @@ def lately(instances: set[str]) -> list[events.Event]:
     """What happened: all of it, or what concerns the caller's own."""
     if may(g.account, "auditor"):
         return events.lately(8)
-    own = f"{g.account.name}/"
     return [
         event
         for event in events.lately(100)
-        if event.subject in instances or event.subject.startswith(own)
+        if event.subject in instances or may_see(event.subject.partition("@")[0])
     ]
 
 

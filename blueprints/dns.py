@@ -11,9 +11,9 @@ from flask import Blueprint, jsonify, render_template
 from appliance import clock
 from appliance.config import settings
 from appliance.dns import apex
-from appliance.dns.names import Name, list_names, read_zone, vanity_domains
+from appliance.dns.names import Name, Vanity, list_names, read_zone, vanity_domains
 from appliance.dns.service import Report
-from blueprints.access import requires
+from blueprints.access import may_know, requires
 from blueprints.contract import answers, asks
 from blueprints.lists import PAGED, Columns, ListQuery, PageQuery, listed, paged
 from blueprints.shapes.network import Names, Queries
@@ -37,18 +37,22 @@ def report() -> Report | None:
         return None
 
 
+def known_domains() -> list[Vanity]:
+    return [domain for domain in vanity_domains() if may_know(domain.agent)]
+
+
 @blueprint.get("/dns/")
 @requires("account")
 @asks(PageQuery)
 def page(query: PageQuery) -> Any:
     zone = read_zone(settings(), apex(settings()))
-    names = list_names(zone)
+    names = [name for name in list_names(zone) if may_know(name.agent)]
     return render_template(
         "dns/index.html",
         zone=zone,
         names=names,
         page=listed(names, query, COLUMNS),
-        vanity=vanity_domains(),
+        vanity=known_domains(),
         report=report(),
         port=settings().dns.port,
     )
@@ -59,14 +63,19 @@ def page(query: PageQuery) -> Any:
 @asks(ListQuery)
 @answers(Names, headers=PAGED)
 def names(query: ListQuery) -> Any:
-    """Every name that exists with its addresses; agents' names with their health."""
+    """The names of agents that you know, with their addresses and health; that of the
+    node too. Whoever asks the server for a name is answered all the same."""
     zone = read_zone(settings(), apex(settings()))
-    found = listed(list_names(zone), query, COLUMNS)
+    every = list_names(zone)
+    hidden = {name.fqdn for name in every if not may_know(name.agent)}
+    seen = [name for name in every if name.fqdn not in hidden]
+    found = listed(seen, query, COLUMNS)
+    addresses = {k: v for k, v in zone.addresses.items() if k not in hidden}
     answer = jsonify(
         zone=zone.apex,
-        names=dict(zone.addresses),
+        names=addresses,
         agents=[asdict(name) for name in found.rows],
-        domains=[asdict(domain) for domain in vanity_domains()],
+        domains=[asdict(domain) for domain in known_domains()],
     )
     return paged(answer, found)
 

@@ -80,10 +80,10 @@ def broadcast() -> Broadcast:
 
 
 def audience(account: accounts.Account) -> Hashable:
-    """Accounts of one audience are shown the same."""
+    """Accounts of one audience are shown the same. Another right makes another."""
     if "operator" in account.roles:
         return "operators"
-    return "auditors" if set(account.roles) == {"auditor"} else account.id
+    return "auditors" if set(account.roles) == {"auditor"} else account
 
 
 def points(*subjects: str) -> dict[str, dict[str, tuple[int, float]]]:

@@ -14,10 +14,16 @@ from appliance import clock, operations, state
 from appliance.config import settings
 from appliance.market import idempotency, orders, owners, tasks, versions, withdraw
 from appliance.market.answers import no_number
-from appliance.market.catalogue import find_agent
 from appliance.market.engine import current
 from appliance.problems import Problem
-from blueprints.access import may_see, must_change, requires
+from blueprints.access import (
+    callable_agent,
+    known_agent,
+    may_know,
+    may_see,
+    must_change,
+    requires,
+)
 from blueprints.contract import LOCATION, answers, asks, takes
 from blueprints.lists import PAGED, Columns, ListQuery, listed, paged
 from blueprints.shapes.market import (
@@ -96,7 +102,7 @@ def accepted(task: tasks.Task) -> Any:
 
 @blueprint.post(f"{API}/agents/<name>/run_task")
 @blueprint.post(f"{API}/agents/<owner>/<name>/run_task")
-@requires("developer", "tasks", audited=False)
+@requires("user", "tasks", audited=False)
 @takes(TaskWish, by_view=True, headers=TASK_HEADERS | PREFER)
 @answers(Task, problems=(404, 409, 413, 422, 429, 502, 503, 504))
 @answers(media=STREAM, text="With `Accept: text/event-stream`.")
@@ -104,7 +110,7 @@ def accepted(task: tasks.Task) -> Any:
 def run_task(name: str, owner: str | None = None) -> Any:
     """Call an agent and wait for its answer. A task that failed answers with its
     problem, which has the member `task`."""
-    agent, hold = find_agent(name, owner), preferred_wait()
+    agent, hold = callable_agent(name, owner), preferred_wait()
     leave = current().seat(agent.id)
     try:
         task, is_new = accept(agent, tasks.RUN_S)
@@ -134,12 +140,12 @@ def preferred_wait() -> int | None:
 
 @blueprint.post(f"{API}/agents/<name>/submit_task")
 @blueprint.post(f"{API}/agents/<owner>/<name>/submit_task")
-@requires("developer", "tasks", audited=False)
+@requires("user", "tasks", audited=False)
 @takes(TaskWish, by_view=True, headers=TASK_HEADERS)
 @answers(Task, 202, problems=(404, 409, 413, 422, 429, 503), headers=LOCATION)
 def submit_task(name: str, owner: str | None = None) -> Any:
     """Give an agent a task and do not wait for its answer."""
-    task, is_new = accept(find_agent(name, owner), tasks.SUBMIT_S)
+    task, is_new = accept(callable_agent(name, owner), tasks.SUBMIT_S)
     if is_new:
         current().submit(task)
     return accepted(task)
@@ -207,7 +213,7 @@ def follow(id_: str, after: int = 0) -> Iterator[str]:
 
 
 @blueprint.post(f"{API}/tasks/<id_>/cancel")
-@requires("developer", "tasks", audited=False)
+@requires("user", "tasks", audited=False)
 @answers(Task)
 def cancel(id_: str) -> Any:
     """Cancel a task; again is harmless."""
@@ -233,10 +239,15 @@ def index(query: TasksQuery) -> Any:
 @asks(ListQuery)
 @answers(Agents, headers=PAGED)
 def agents(query: ListQuery) -> Any:
-    """The catalogue."""
-    found = listed(state.select("agent"), query, columns())
+    """The catalogue: your agents, and those that were shared with you."""
+    found = listed(known_agents(), query, columns())
     rows = [{"id": r.id, **r.body} for r in found.rows]
     return paged(jsonify(agents=rows), found)
+
+
+def known_agents() -> list[state.Record]:
+    """The caller's catalogue."""
+    return [record for record in state.select("agent") if may_know(record.id)]
 
 
 def columns() -> Columns[state.Record]:
@@ -257,9 +268,9 @@ def columns() -> Columns[state.Record]:
 @answers(AgentDetail)
 def agent(name: str, owner: str | None = None) -> Any:
     """An agent with its versions, card and instances."""
-    found = find_agent(name, owner)
+    found = known_agent(name, owner)
     versions = [r.body for r in state.select("version", agent=found.id)]
-    own = may_see(found.body.get("owner_name"))
+    own = may_see(found.id)
     instances = state.select("instance", agent=found.id) if own else []
     running = [{"id": r.id, **r.body} for r in instances]
     card = current().card(found.id)
@@ -274,7 +285,7 @@ def agent(name: str, owner: str | None = None) -> Any:
 @answers(Version, 201, text="It is registered.")
 def register_version(owner: str, name: str, version: str) -> Any:
     """Register a version of an agent from the manifest of its pack."""
-    must_change(owner)
+    must_change(f"{owner}/{name}")
     withdraw.must_not_be_leaving(f"{owner}/{name}")
     owner_id = owners.account_of(owner) or g.account.id
     made, is_new = versions.register(owner_id, owner, name, version, body())
@@ -288,7 +299,7 @@ def register_version(owner: str, name: str, version: str) -> Any:
 @answers(Operation, 202, problems=(409,), headers=LOCATION)
 def deploy_registered(owner: str, name: str, version: str) -> Any:
     """Run a registered version, an older one too, by the image that is there."""
-    must_change(owner)
+    must_change(f"{owner}/{name}")
     made = orders.again(owner, name, version, g.account.id)
     answer = jsonify(operations.as_document(operations.get(made)))
     answer.status_code = 202

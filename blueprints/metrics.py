@@ -45,7 +45,7 @@ def must_be_seen(subject: str) -> None:
         raise NotFound(
             "instance-unknown", f"There is no instance {subject}; subject=node is this."
         )
-    must_see(found.body.get("owner_name") if found else None)
+    must_see(found.body.get("agent") if found else None)
 
 
 def latest(subject: str) -> dict[str, Any]:

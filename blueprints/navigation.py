@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Literal
 
 from flask import Blueprint, render_template
 
 from appliance import formnet, state
-from appliance.admin import accounts
+from appliance.admin import accounts, rights
 from appliance.config import settings
-from appliance.service import Page, Status, chosen, read_status, services
+from appliance.service import Eyes, Page, Status, chosen, read_status, services
 from blueprints.access import may, requires
 
 blueprint = Blueprint("navigation", __name__)
@@ -72,15 +73,14 @@ def currency(page: Page, path: str) -> Literal["page", "true", ""]:
 def groups(account: accounts.Account, path: str) -> list[tuple[str, list[Link]]]:
     """(heading, links) in order; at most one link is current, and what is counted is
     what the account may see."""
-    whose = None if may(account, "auditor") else account.name
-    shown = pages(account)
+    seen, shown = eyes(account), pages(account)
     near = [page for page in shown if currency(page, path)]
     nearest = max(near, key=lambda page: len(page.path), default=None)
     links = [
         Link(
             page,
             currency(page, path) if page is nearest else "",
-            page.count(whose) if page.count else None,
+            page.count(seen) if page.count else None,
             count_id(page),
         )
         for page in shown
@@ -89,11 +89,19 @@ def groups(account: accounts.Account, path: str) -> list[tuple[str, list[Link]]]
     return [(heading, list(found)) for heading, found in by_heading]
 
 
+def eyes(account: accounts.Account) -> Eyes:
+    return Eyes(
+        may(account, "auditor"),
+        partial(rights.may_know, account),
+        partial(rights.may_see, account),
+    )
+
+
 def counts(account: accounts.Account) -> dict[str, str]:
     """Of each page that lists things how many, by the id of the element beside it."""
-    whose = None if may(account, "auditor") else account.name
+    seen = eyes(account)
     counted = (page for page in pages(account) if page.count)
-    return {count_id(p): str(p.count(whose)) for p in counted if p.count}
+    return {count_id(p): str(p.count(seen)) for p in counted if p.count}
 
 
 def count_id(page: Page) -> str:

@@ -8,9 +8,8 @@ from flask import Blueprint, g, jsonify, redirect, request
 
 from appliance import clock, state
 from appliance.market import secrets
-from appliance.market.catalogue import find_agent
 from appliance.problems import Invalid, NotFound
-from blueprints.access import must_change, must_see, requires
+from blueprints.access import known_agent, may_know, must_change, must_see, requires
 from blueprints.agents import render_agent
 from blueprints.contract import answers, takes
 from blueprints.shapes.market import Secrets
@@ -25,9 +24,9 @@ def full_name(owner: str | None, name: str) -> tuple[str, str]:
     be the caller's: a secret may be set before the first deployment."""
     if owner is not None:
         return owner, name
-    if not state.select("agent", name=name):
+    if not any(may_know(agent.id) for agent in state.select("agent", name=name)):
         return g.account.name, name
-    return find_agent(name).body["owner_name"], name
+    return known_agent(name).body["owner_name"], name
 
 
 def value() -> str:
@@ -70,7 +69,7 @@ def must_be_set(owner: str, name: str, key: str) -> None:
 def index(name: str, owner: str | None = None) -> Any:
     """Names of an agent's secrets, and when they were set; never a value."""
     owner, name = full_name(owner, name)
-    must_see(owner)
+    must_see(f"{owner}/{name}")
     return document(owner, name)
 
 
@@ -82,7 +81,7 @@ def index(name: str, owner: str | None = None) -> Any:
 def put(name: str, key: str, owner: str | None = None) -> Any:
     """Set a secret; the body is the value. It takes effect at the next deployment."""
     owner, name = full_name(owner, name)
-    must_change(owner)
+    must_change(f"{owner}/{name}")
     secrets.put(owner, name, key, value())
     return document(owner, name)
 
@@ -94,7 +93,7 @@ def put(name: str, key: str, owner: str | None = None) -> Any:
 def remove(name: str, key: str, owner: str | None = None) -> Any:
     """Forget a secret."""
     owner, name = full_name(owner, name)
-    must_change(owner)
+    must_change(f"{owner}/{name}")
     must_be_set(owner, name, key)
     return document(owner, name)
 
@@ -102,7 +101,7 @@ def remove(name: str, key: str, owner: str | None = None) -> Any:
 @blueprint.post(PAGES)
 @requires("developer")
 def put_page(owner: str, name: str) -> Any:
-    must_change(owner)
+    must_change(f"{owner}/{name}")
     form = request.form
     try:
         if not form.get("value"):
@@ -117,6 +116,6 @@ def put_page(owner: str, name: str) -> Any:
 @blueprint.post(f"{PAGES}/<key>/remove")
 @requires("developer")
 def remove_page(owner: str, name: str, key: str) -> Any:
-    must_change(owner)
+    must_change(f"{owner}/{name}")
     must_be_set(owner, name, key)
     return redirect(f"/market/{owner}/{name}#secrets", 303)

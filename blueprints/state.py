@@ -3,10 +3,10 @@ them are genuine."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from flask import Blueprint, jsonify, render_template, request
+from flask import Blueprint, g, jsonify, render_template, request
 
 from appliance import clock
 from appliance.config import settings
@@ -14,7 +14,7 @@ from appliance.problems import Invalid, NotFound
 from appliance.state import Record, inspection, open_state, walk
 from appliance.state.records import KINDS, seconds
 from appliance.state.store import Header
-from blueprints.access import may_see, must_see, requires
+from blueprints.access import may, may_know, may_see, not_yours, requires
 from blueprints.contract import answers, asks
 from blueprints.shapes.state import (
     Overview,
@@ -27,23 +27,38 @@ from blueprints.shapes.state import (
 blueprint = Blueprint("state", __name__)
 API = "/api/v1/state"
 PAGE = 100
-PUBLIC = ("node", "account", "agent", "version", "build", "domain")  # what all may see
+PUBLIC = ("node", "account")  # what all may see
+CATALOGUE = ("agent", "version", "build", "domain")  # for those who know the agent
 
 
 def find(kind: str, id_: str) -> Record:
     """The record or its tombstone; raises NotFound."""
     found = open_state(settings()).find(kind, id_, deleted=True)
-    if found is None:
+    seen = found is not None and is_seen(found)
+    if found is None or (kind in CATALOGUE and not seen):
         raise NotFound("record-unknown", f"There is no {kind} {id_}.")
-    if kind not in PUBLIC:
-        must_see(owner(found))
+    if not seen:
+        raise not_yours(subject(found))
     return found
 
 
-def owner(record: Record) -> str | None:
-    """The name of the account that owns what a record describes."""
-    named = record.body.get("owner_name")
-    return named or str(record.body.get("agent", "")).split("/")[0] or None
+def is_seen(record: Record) -> bool:
+    """Whether the record is for the caller to see."""
+    if record.kind in PUBLIC:
+        return True
+    if record.kind == "build":
+        made = open_state(settings()).select("version", {"build_id": record.id})
+        return may(g.account, "auditor") or any(map(is_seen, made))
+    if record.kind in CATALOGUE:
+        return may_know(subject(record) or "")
+    return may_see(subject(record))
+
+
+def subject(record: Record) -> str | None:
+    """The agent that a record is about, or the name of the account that owns it."""
+    if record.kind in ("agent", "version"):
+        return record.id.partition("@")[0]
+    return record.body.get("agent") or record.body.get("owner_name")
 
 
 def listed(kind: str, after: str) -> tuple[str, list[Record], str | None]:
@@ -53,7 +68,7 @@ def listed(kind: str, after: str) -> tuple[str, list[Record], str | None]:
         raise Invalid(f"kind is one of {', '.join(KINDS)}; not {kind!r}.")
     found = open_state(settings()).select(kind, {}, after=after, limit=PAGE + 1)
     following = found[PAGE - 1].id if len(found) > PAGE else None
-    seen = [r for r in found[:PAGE] if kind in PUBLIC or may_see(owner(r))]
+    seen = [r for r in found[:PAGE] if is_seen(r)]
     return kind, seen, following
 
 
@@ -102,7 +117,7 @@ def is_shown(end: walk.Reference) -> bool:
     if end.kind in PUBLIC:
         return True
     record = open_state(settings()).find(end.kind, end.id)
-    return record is None or may_see(owner(record))
+    return record is None or is_seen(record)
 
 
 @blueprint.app_template_global()
@@ -114,11 +129,7 @@ def records_of(operation: dict[str, Any]) -> list[Record]:
     wanted += [("deployment", operation["id"]), ("instance", operation["id"])]
     wanted += [("instance", subject)]
     found = [open_state(settings()).find(*key) for key in dict.fromkeys(wanted)]
-    return [
-        record
-        for record in found
-        if record and (record.kind in PUBLIC or may_see(owner(record)))
-    ]
+    return [record for record in found if record and is_seen(record)]
 
 
 @blueprint.app_template_global()
@@ -142,8 +153,17 @@ def page() -> Any:
             following=following,
             seconds=seconds,
         )
-    found = inspection.overview(settings(), open_state(settings()))
-    return render_template("state/index.html", found=found, seconds=seconds)
+    return render_template("state/index.html", found=seen_overview(), seconds=seconds)
+
+
+def seen_overview() -> inspection.Overview:
+    """With the counts of what the caller may see."""
+    reader = open_state(settings())
+    found = inspection.overview(settings(), reader)
+    if may(g.account, "auditor"):
+        return found
+    counts = {k: sum(map(is_seen, reader.select(k, {}))) for k in found.counts}
+    return replace(found, counts=counts)
 
 
 @blueprint.get("/state/verification")
@@ -166,8 +186,8 @@ def record_page(kind: str, id_: str) -> Any:
 @requires("account")
 @answers(Overview)
 def overview() -> Any:
-    """Counts of records by kind, and what is held of each author."""
-    found = asdict(inspection.overview(settings(), open_state(settings())))
+    """How many records you may see, by kind, and what is held of each author."""
+    found = asdict(seen_overview())
     if found["own"]:
         found["own"]["hlc"] = str(found["own"]["hlc"])
     return jsonify(found)

@@ -37,7 +37,7 @@ def show() -> Any:
 
 def visible(found: storage.Document) -> list[storage.Document]:
     """The volumes that the caller may see."""
-    return [v for v in found["volumes"] if may_see(v["owner"])]
+    return [v for v in found["volumes"] if may_see(f"{v['owner']}/{v['agent']}")]
 
 
 @blueprint.get("/api/v1/pack/images")

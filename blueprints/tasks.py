@@ -1,5 +1,5 @@
-"""Whose tasks a caller may see: its own, those on agents that it owns, and all of
-them as operator or auditor. Nobody else reads what went in and came out."""
+"""Whose tasks a caller may see: its own, those on agents that it owns or manages, and
+all of them as operator or auditor. Nobody else reads what went in and came out."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from flask import Blueprint, g, make_response, redirect, render_template, request
 
 from appliance import state
-from appliance.admin import accounts
+from appliance.admin import accounts, rights
 from appliance.market import tasks
 from appliance.market.engine import current
 from appliance.plain import harmless, pretty
 from appliance.problems import Invalid, NotFound
-from blueprints.access import may, not_yours, requires
+from blueprints.access import may, may_change, not_yours, requires
 
 blueprint = Blueprint("tasks", __name__)
 
@@ -22,14 +22,23 @@ blueprint = Blueprint("tasks", __name__)
 def seen(id_: str) -> tasks.Task:
     """The task, if the caller may see it; else it does not exist."""
     task = tasks.get(id_)
-    if g.account.id in (task.caller, task.owner) or may(g.account, "auditor"):
+    if g.account.id in (task.caller, task.owner) or may_follow(task):
         return task
     return tasks.get(id_, g.account.id)
 
 
+def may_follow(task: tasks.Task) -> bool:
+    """Whether its agent was shared with the caller for that, or all is its to see."""
+    if not g.account.shares:
+        return may(g.account, "auditor")
+    return rights.may_follow(g.account, tasks.agent_of(task))
+
+
 def may_end(task: tasks.Task) -> bool:
     own = task.owner == g.account.id and may(g.account, "developer")
-    return task.caller == g.account.id or own or may(g.account, "operator")
+    managed = bool(g.account.shares) and may_change(tasks.agent_of(task))
+    ends = task.caller == g.account.id or own or managed
+    return ends or may(g.account, "operator")
 
 
 def changed(id_: str) -> tasks.Task:
@@ -50,7 +59,12 @@ def whose(name: str, everything: str) -> Any:
         return own
     sees = None
     if not may(g.account, "auditor"):
-        sees = own | tasks.on_agents_of(g.account.id)
+        managed = [
+            agent
+            for agent, _ in g.account.shares
+            if rights.may_follow(g.account, agent)
+        ]
+        sees = own | tasks.on_agents_of(g.account.id, *managed)
     if not name:
         return sees
     theirs = tasks.of_caller(id_of(name))
@@ -118,7 +132,7 @@ def task_part(task: str) -> Any:
 
 
 @blueprint.post("/market/tasks/<task>/cancel")
-@requires("developer", "tasks", audited=False)
+@requires("user", "tasks", audited=False)
 def cancel_page(task: str) -> Any:
     found = changed(task)
     current().cancel(found)

@@ -44,12 +44,12 @@ def record(id_: str) -> state.Record:
 def seen(id_: str) -> state.Record:
     """The instance, if its owner's things are for the caller to see."""
     found = record(id_)
-    must_see(found.body.get("owner_name"))
+    must_see(found.body.get("agent"))
     return found
 
 
 def visible() -> list[state.Record]:
-    return [r for r in state.select("instance") if may_see(r.body.get("owner_name"))]
+    return [r for r in state.select("instance") if may_see(r.body.get("agent"))]
 
 
 def listed_by(query: ListQuery) -> ListPage[state.Record]:
@@ -122,7 +122,7 @@ def shown(id_: str) -> dict[str, Any]:
 def delete_page(id_: str) -> Any:
     """Asks whether to; a page of its own, so that it works without JavaScript."""
     found = seen(id_)
-    must_change(found.body.get("owner_name"))
+    must_change(found.body.get("agent"))
     return render_template("vmm/delete.html", instance=found)
 
 
@@ -182,7 +182,7 @@ def seen_gpus() -> list[dict[str, Any]]:
     """The node's GPUs; who holds one is told to those who may see that instance."""
     private = ("instance", "agent", "owner_name")
     return [
-        gpu if may_see(gpu["owner_name"]) else {**gpu, **dict.fromkeys(private)}
+        gpu if may_see(gpu["agent"]) else {**gpu, **dict.fromkeys(private)}
         for gpu in vmm.gpus()
     ]
 
@@ -212,7 +212,7 @@ def delete(id_: str) -> Any:
 
 def submit(id_: str, verb: str) -> str:
     found = record(id_)
-    must_change(found.body.get("owner_name"))
+    must_change(found.body.get("agent"))
     return lifecycle.request(id_, verb, g.account.id)
 
 

@@ -15,21 +15,24 @@ from typing import Any
 
 from peewee import FloatField, TextField
 
-from appliance import clock, database, state
+from appliance import clock, database, shares, state
 from appliance.admin import passwords, second_factor, sessions, throttle
 from appliance.admin.passwords import hash_password as hash_password
 from appliance.database import NodeModel
 from appliance.problems import Conflict, Invalid, NotFound, Problem
 
-ROLES = ("operator", "developer", "auditor")
+ROLES = ("operator", "developer", "user", "auditor")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
 class Account:
+    """`shares` are pairs (agent, right) of the agents that were shared with it."""
+
     id: str
     name: str
     roles: tuple[str, ...]
+    shares: tuple[tuple[str, str], ...] = ()
 
 
 class Credential(NodeModel):
@@ -44,7 +47,8 @@ class Credential(NodeModel):
 
 
 def _account(row: Credential) -> Account:
-    return Account(row.account, row.name, tuple(json.loads(row.roles)))
+    roles = tuple(json.loads(row.roles))
+    return Account(row.account, row.name, roles, shares.of(row.account))
 
 
 def create(name: str, password_hash: str, roles: Iterable[str]) -> Account:
@@ -55,7 +59,7 @@ def create(name: str, password_hash: str, roles: Iterable[str]) -> Account:
             "The name becomes part of DNS names: a-z, 0-9 and - only.",
             name="a-z, 0-9 and - only.",
         )
-    if exists(name):
+    if exists(name) or name == shares.EVERYONE:
         raise Conflict("name-taken", f"There is an account {name} already.")
     if state.select("agent", owner_name=name):
         raise Conflict(

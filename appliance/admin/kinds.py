@@ -35,7 +35,7 @@ def delete_volume(run: Run) -> None:
 
 
 def volume_owner(subject: str, params: Mapping[str, Any]) -> str:
-    return subject.split("/")[0]
+    return subject.rpartition("/")[0]
 
 
 def _freed(run: Run, size: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance import database, state
+from appliance import database, shares, state
 from appliance.admin import accounts, second_factor, sessions, throttle, tokens
 from appliance.admin.accounts import Credential
 
@@ -16,6 +16,7 @@ def delete(name: str) -> None:
         tokens.revoke_all(row.account)
         second_factor.turn_off(row.account)
         throttle.forget(name)
+        shares.forget_account(row.account)
         Credential.delete().where(Credential.account == row.account).execute()
         state.remove("account", row.account)
 

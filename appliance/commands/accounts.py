@@ -33,10 +33,20 @@ def account_list() -> None:
 @click.argument("name")
 @click.option("--role", "roles", multiple=True, required=True, help="May be repeated.")
 @click.option("--password", is_flag=True, help="Ask for a password; else a link.")
+@click.option(
+    "--agent",
+    "agents",
+    multiple=True,
+    metavar="OWNER/NAME=RIGHT",
+    help="A right that it begins with: call, view, manage. May be repeated.",
+)
 @plain_errors
-def account_create(name: str, roles: tuple[str, ...], password: bool) -> None:
-    """Create the account NAME: operator, developer, auditor."""
+def account_create(
+    name: str, roles: tuple[str, ...], password: bool, agents: tuple[str, ...]
+) -> None:
+    """Create the account NAME: operator, developer, user, auditor."""
     body: dict[str, Any] = {"name": name, "roles": list(roles)}
+    body["agents"] = dict(pair(text) for text in agents)
     if password:
         body["password"] = ask("Password")
     found = call("POST", ACCOUNTS, json=body)
@@ -133,6 +143,12 @@ def account_delete(name: str, yes: bool) -> None:
         click.confirm(f"Delete {name}?", abort=True)
     call("DELETE", at(ACCOUNTS, name))
     click.echo(f"{name} is deleted.")
+
+
+def pair(text: str) -> tuple[str, str]:
+    """`OWNER/NAME=RIGHT` as its two parts."""
+    agent, _, right = text.partition("=")
+    return agent, right
 
 
 def say_link(found: dict[str, Any]) -> None:

@@ -78,3 +78,37 @@ def agent_delete_version(name: str, version: str) -> None:
     """Delete VERSION of AGENT, which nothing runs and which is not the latest."""
     path = at(API, *found(name)["id"].split("/"), "versions", version)
     follow(call("DELETE", path)["id"])
+
+
+@agent.command("share")
+@click.argument("name", metavar="AGENT")
+@click.argument("account")
+@click.option("--right", default="call", show_default=True, help="call, view, manage.")
+@plain_errors
+def agent_share(name: str, account: str, right: str) -> None:
+    """Share AGENT with ACCOUNT, or with everyone on this node."""
+    path = at(API, *found(name)["id"].split("/"), "rights", account)
+    given = call("PUT", path, json={"right": right})
+    say(f"{account} may {right} {given['agent']}.")
+
+
+@agent.command("unshare")
+@click.argument("name", metavar="AGENT")
+@click.argument("account")
+@plain_errors
+def agent_unshare(name: str, account: str) -> None:
+    """Take the right of ACCOUNT on AGENT away."""
+    path = at(API, *found(name)["id"].split("/"), "rights", account)
+    say(f"{call('DELETE', path)['agent']} is not shared with {account} any more.")
+
+
+@agent.command("rights")
+@click.argument("name", metavar="AGENT")
+@plain_errors
+def agent_rights(name: str) -> None:
+    """List whom AGENT is shared with."""
+    item = call("GET", at(API, *found(name)["id"].split("/"), "rights"))
+    say(f"{item['owner']:24} owner")
+    for given in item["rights"]:
+        by = f", by {given['giver']}" if given["giver"] else ""
+        say(f"{given['account']:24} {given['right']:8} {given['given']}{by}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from appliance import dns, state
 from appliance.config import settings
@@ -12,22 +12,31 @@ from appliance.problems import NotFound, Problem, Unavailable
 _turn = itertools.count()
 
 
-def find_agent(name: str, owner: str | None = None) -> state.Record:
-    """The agent by full or short name; raises agent-unknown.
+def everyone_knows(agent: str) -> bool:
+    return True
+
+
+def find_agent(
+    name: str,
+    owner: str | None = None,
+    is_known: Callable[[str], bool] = everyone_knows,
+) -> state.Record:
+    """The agent by full or short name; raises agent-unknown. What `is_known` does not
+    say of a full name might as well not be there.
 
     A short name is a claim: it leads to the agent that holds NAME.ZONE, else to
     the only one of that name.
     """
     if owner is not None:
         found = state.find("agent", f"{owner}/{name}")
-        if found is None:
+        if found is None or not is_known(found.id):
             raise NotFound("agent-unknown", f"There is no agent {owner}/{name}.")
         return found
     claim = state.find("domain", f"{name}.{dns.apex(settings())}")
     holder = state.find("agent", claim.body["agent"]) if claim else None
-    if holder is not None:
+    if holder is not None and is_known(holder.id):
         return holder
-    namesakes = state.select("agent", name=name)
+    namesakes = [r for r in state.select("agent", name=name) if is_known(r.id)]
     if len(namesakes) == 1:
         return namesakes[0]
     if namesakes:

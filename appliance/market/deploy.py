@@ -51,6 +51,6 @@ DEPLOY = Kind(
         Step("healthy", "Healthy", healthy),
         Step("named", "Named", named, unname),
     ),
-    owner=lambda subject, params: params["owner_name"],
+    owner=lambda subject, params: params.get("agent") or params["owner_name"],
     private=("formfile",),  # with hashes of guests' passwords
 )

@@ -20,9 +20,9 @@ def _record(run: Run) -> state.Record:
 
 
 def owner(subject: str, params: Mapping[str, Any]) -> str | None:
-    """Whose instance it is; that of one that is gone is nobody's."""
+    """Which agent's instance it is; one that is gone is nobody's."""
     record = state.find("instance", subject)
-    return record.body.get("owner_name") if record else None
+    return record.body.get("agent") if record else None
 
 
 def request(instance: str, verb: str, account: str) -> str:

@@ -83,6 +83,7 @@ def submit(order: Order, account: str, owner: str) -> str:
                 "upload": str(order.path) if order.path else None,
                 "formfile": pack.conceal(pack.decoded(order.text or "")),
                 "owner_name": owner,
+                "agent": f"{owner}/{checked.formfile.name}",
                 "refresh": order.refresh,
             },
             account=account,
@@ -102,6 +103,10 @@ def again(owner: str, name: str, version: str, account: str) -> str:
         "deploy",
         title=f"Deploying {owner}/{name} {version}",
         subject=owner,
-        params={"version": wanted, "owner_name": owner},
+        params={
+            "version": wanted,
+            "owner_name": owner,
+            "agent": f"{owner}/{name}",
+        },
         account=account,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance import state
-from appliance.service import Chart, Page, Served, Service
+from appliance.service import Chart, Eyes, Page, Served, Service
 
 
 class MarketRuntime(Served):
@@ -24,6 +24,13 @@ class MarketRuntime(Served):
         current().close()
 
 
+def how_many(eyes: Eyes) -> int:
+    """Agents that an account knows."""
+    if eyes.sees_all:
+        return state.count("agent")
+    return sum(eyes.knows(record.id) for record in state.select("agent"))
+
+
 SERVICE = Service(
     name="marketplace",
     title="Marketplace",
@@ -41,7 +48,7 @@ SERVICE = Service(
         Chart("Open tasks", ("tasks_working", "tasks_waiting")),
     ),
     pages=(
-        Page("/market/", "Agents", rank=20, count=lambda whose: state.count("agent")),
+        Page("/market/", "Agents", rank=20, count=how_many),
         Page("/market/tasks", "Tasks", rank=50),
     ),
 )

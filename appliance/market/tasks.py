@@ -121,9 +121,15 @@ def of_caller(account: str) -> Any:
     return Task.caller == account
 
 
-def on_agents_of(account: str) -> Any:
-    """The condition that a task is for an agent of this account's id."""
-    return Task.owner == account
+def on_agents_of(account: str, *others: str) -> Any:
+    """The condition that a task is for an agent of this account's id, or for one of
+    others' by the full name."""
+    condition = Task.owner == account
+    for agent in others:
+        owner, _, name = agent.partition("/")
+        theirs = Task.owner == (owners.account_of(owner) or owner)
+        condition |= theirs & (Task.agent == name)
+    return condition
 
 
 def agent_of(task: Task) -> str:

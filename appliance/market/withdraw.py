@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from appliance import events, operations, state, vmm
+from appliance import events, operations, shares, state, vmm
 from appliance.config import settings
 from appliance.market import lifecycle, secrets, turns, versions
 from appliance.operations import Kind, Run, Step
@@ -40,7 +40,7 @@ def belongings(agent: str) -> Belongings:
 
 
 def owner(subject: str, params: Mapping[str, Any]) -> str | None:
-    return subject.partition("/")[0]
+    return subject.partition("@")[0]
 
 
 def request(agent: str, account: str, with_volumes: bool = False) -> str:
@@ -130,6 +130,7 @@ def leave(run: Run) -> None:
             state.remove(kind, record.id)
     drop_builds(run.memory["builds"])
     state.remove("agent", agent)
+    shares.forget_agent(agent)
     run.memory["result"] = {"deleted": agent}
     events.happened(f"{agent} was deleted", service="marketplace", subject=agent)
 

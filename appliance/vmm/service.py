@@ -10,7 +10,7 @@ from peewee import PeeweeException
 from appliance import state, supervision
 from appliance.config import Settings, settings
 from appliance.problems import Problem
-from appliance.service import Chart, Page, Service, State
+from appliance.service import Chart, Eyes, Page, Service, State
 
 ROUND_S = 2.0
 log = structlog.get_logger()
@@ -91,11 +91,11 @@ class VmmRuntime:
             thread.join()
 
 
-def how_many(owner: str | None) -> int:
-    """Instances of an account's agents, or of all."""
-    if owner is None:
+def how_many(eyes: Eyes) -> int:
+    """Instances that an account sees."""
+    if eyes.sees_all:
         return state.count("instance")
-    return len(state.select("instance", owner_name=owner))
+    return sum(eyes.sees(r.body.get("agent")) for r in state.select("instance"))
 
 
 SERVICE = Service(

@@ -118,12 +118,18 @@ class Owned(Account):
 
 class AccountWithTokens(Owned):
     tokens: list[Token]
+    agents: dict[str, str] = Field(description="Rights on agents of others.")
 
 
 class AccountWish(Wish):
     name: str
     roles: list[Role]
     password: str | None = Field(None, description="Without one, a link sets it.")
+    agents: dict[str, str] = Field(
+        default={},
+        description="Rights on agents that it begins with: `OWNER/NAME` to `call`, "
+        "`view` or `manage`.",
+    )
 
 
 class NewAccount(Owned):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from appliance.shares import RIGHTS
 from blueprints.shapes import Answer, Moment, Open, Problem, Query, Wish
 from blueprints.shapes.admin import Volume
 
@@ -19,6 +20,9 @@ TaskState = Literal[
     "canceled",
     "rejected",
 ]
+
+
+Right = Annotated[str, Field(json_schema_extra={"enum": [*RIGHTS]})]
 
 
 class TaskWish(Wish):
@@ -132,3 +136,20 @@ class Secrets(Answer):
     secrets: list[Secret]
     missing: list[str]
     waits_for_deployment: bool
+
+
+class ShareWish(Wish):
+    right: Right = Field(description="`manage` includes `view`, and that `call`.")
+
+
+class Share(Answer):
+    account: str = Field(description="Its name, or `everyone`.")
+    right: str
+    giver: str = Field(description="Who gave it; empty when that account is gone.")
+    given: Moment
+
+
+class Shares(Answer):
+    agent: str
+    owner: str
+    rights: list[Share]

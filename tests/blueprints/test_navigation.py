@@ -111,7 +111,7 @@ def test_counts_are_those_of_the_records(client: FlaskClient) -> None:
 def test_what_an_account_may_not_see_is_not_counted(client: FlaskClient) -> None:
     developer = Account("3", "bo", ("developer",))
     for owner in ("bo", "cy"):
-        state.put("instance", owner, {"owner_name": owner})
+        state.put("instance", owner, {"agent": f"{owner}/echo"})
     for account, seen in ((OPERATOR, 2), (AUDITOR, 2), (developer, 1)):
         links = [link for _, some in navigation.groups(account, "/") for link in some]
         assert [x.count for x in links if x.page.path == "/vmm/"] == [seen]

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from flask.testing import FlaskClient
 
-from appliance import cli, state
+from appliance import cli, shares, state
 from appliance.admin import accounts
 from appliance.problems import from_document
 from appliance.state.server import StateServer
@@ -138,6 +138,8 @@ def test_a_developer_walks_the_catalogue_and_what_is_its_own(
     developer = client.application.test_client()
     form = {"name": "bob", "password": "correct horse battery"}
     assert developer.post("/login", data=form).status_code == 303
+    assert developer.get(f"{API}/records/agent/eve/echo").status_code == 404
+    shares.give("eve/echo", shares.EVERYONE, "call", "")
     allowed = {"agent/eve/echo": [], "agent/bob/echo": ["deployment", "instance"]}
     for path, ends in allowed.items():
         found = developer.get(f"{API}/records/{path}").get_json()

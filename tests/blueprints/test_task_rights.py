@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from appliance import state
+from appliance import shares, state
 from appliance.admin import accounts, removal
 from appliance.admin.accounts import Credential
 from appliance.market import tasks
@@ -186,6 +186,7 @@ def test_links_to_what_is_not_yours_are_counted(
         body = {**names, "agent": "bo/echo", "version": "0.1.0", "state": "stopped"}
         about = {"reason": "", "address": "10.42.0.2"}
         state.put("instance", id_, {**body, **about})
+    shares.give("bo/echo", cy.account.id, "call", "")
     for who, shown in ((cy, False), (bo, True), (eve, True)):
         for path in ("/state/agent/bo/echo", "/market/bo/echo"):
             page = who.browser.get(path).text

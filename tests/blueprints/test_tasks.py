@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from appliance import state
+from appliance import shares, state
 from appliance.admin import accounts, tokens
 from appliance.config import Settings
 from appliance.market import engine as engines
@@ -56,6 +56,7 @@ def deploy(
     instance = {"agent": full, "name": name, "version": version, "node": "n", **where}
     about = {"state": "healthy", "reason": "", "deployment": "d"}
     state.put("instance", f"{owner}-{name}", {**instance, **about})
+    shares.give(full, shares.EVERYONE, "call", "")
 
 
 @pytest.fixture

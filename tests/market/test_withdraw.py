@@ -280,6 +280,6 @@ def test_a_version_that_was_deployed_meanwhile_stays(world: World) -> None:
     assert state.find("version", "ada/echo@0.1.0")
 
 
-def test_only_its_owners_right_counts() -> None:
+def test_the_right_on_the_agent_counts() -> None:
     for kind in withdraw.KINDS:
-        assert kind.owner("ada/echo@0.1.0", {}) == "ada"
+        assert kind.owner("ada/echo@0.1.0", {}) == "ada/echo"

@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+from appliance.service import Eyes
+
 TOLD_ANYWAY = ("service", "instance", "disk_used_percent")
 """Signals of which the dashboard speaks without any alert."""
 
 
-def how_many(owner: str | None) -> int:
+def how_many(eyes: Eyes) -> int:
     """Alerts that fire, silenced ones left out."""
     from appliance import clock
     from appliance.admin.alerts import store
