@@ -87,6 +87,13 @@ class AuthSettings(Section):
     idle_hours: int = Field(
         12, ge=1, description="A session that was not used for this long ends."
     )
+    proof_minutes: int = Field(
+        10,
+        ge=1,
+        le=1440,
+        description="For this long after a log-in, or after the password was asked for "
+        "again, a session does dangerous things without being asked.",
+    )
     attempts: int = Field(
         10,
         ge=1,

@@ -176,6 +176,9 @@ NODE: tuple[str, ...] = (
         primary key (agent, account));
     create index share_of on share (account);
     """,
+    """
+    alter table session add column proved real not null default 0;
+    """,
 )
 
 METRICS: tuple[str, ...] = (

@@ -19,6 +19,7 @@ from appliance.problems import Invalid
 from blueprints.access import remote_address, requires, session_token
 from blueprints.contract import answers, asks, takes
 from blueprints.lists import PAGED, Columns, ListQuery, listed, paged
+from blueprints.proof import must_be_proved
 from blueprints.shapes import Ended
 from blueprints.shapes.admin import (
     Changed,
@@ -33,6 +34,8 @@ from blueprints.shapes.admin import (
 blueprint = Blueprint("account", __name__)
 API = "/api/v1/admin"
 DAYS = 90
+WIDE = frozenset({"admin", "deploy"})
+"""Scopes that a session must be proved for."""
 TOKENS: Columns[tokens.ApiToken] = {
     "name": lambda row: row.name,
     "created": lambda row: row.created,
@@ -98,6 +101,7 @@ def change_password(body: PasswordChange) -> Any:
 
 
 def _change_password(present: str, new: str) -> None:
+    must_be_proved("change your password")
     accounts.change_password(g.account, present, new, remote_address(), this())
 
 
@@ -194,6 +198,8 @@ def create_token(body: TokenWish) -> Any:
 def _create(
     name: str, scopes: list[str], days: int | None
 ) -> tuple[str, tokens.ApiToken]:
+    if WIDE.intersection(scopes):
+        must_be_proved("make a token that may change things")
     return tokens.create(g.account, name, scopes, days, g.get("bearer"))
 
 

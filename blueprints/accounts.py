@@ -24,6 +24,7 @@ from appliance.problems import Conflict, Invalid
 from blueprints.access import public, requires
 from blueprints.contract import answers, asks, read_query, takes
 from blueprints.lists import PAGED, Columns, ListQuery, PageQuery, listed, paged
+from blueprints.proof import proved
 from blueprints.shapes import Ended
 from blueprints.shapes.admin import (
     AccountChange,
@@ -121,6 +122,7 @@ def rights_in(form: Mapping[str, str]) -> dict[str, str]:
 
 @blueprint.post("/admin/accounts")
 @requires("operator")
+@proved("create an account")
 def create_page() -> Any:
     form = request.form
     name = form.get("name", "").strip().lower()
@@ -144,6 +146,7 @@ def show_page(name: str) -> Any:
 
 @blueprint.post("/admin/accounts/<name>/roles")
 @requires("operator")
+@proved("change roles")
 def roles_page(name: str) -> Any:
     try:
         accounts.change_roles(name, request.form.getlist("roles"))
@@ -156,6 +159,7 @@ def roles_page(name: str) -> Any:
 
 @blueprint.post("/admin/accounts/<name>/disable")
 @requires("operator")
+@proved("disable an account")
 def disable_page(name: str) -> Any:
     try:
         accounts.disable(name)
@@ -166,6 +170,7 @@ def disable_page(name: str) -> Any:
 
 @blueprint.post("/admin/accounts/<name>/enable")
 @requires("operator")
+@proved("enable an account")
 def enable_page(name: str) -> Any:
     accounts.disable(name, disabled=False)
     return redirect(f"/admin/accounts/{name}", 303)
@@ -180,6 +185,7 @@ def release_page(name: str) -> Any:
 
 @blueprint.post("/admin/accounts/<name>/password")
 @requires("operator")
+@proved("take a password away")
 def reset_page(name: str) -> Any:
     return render_one(name, link=shown(link(name)))
 
@@ -193,6 +199,7 @@ def revoke_page(name: str, id_: str) -> Any:
 
 @blueprint.post("/admin/accounts/<name>/delete")
 @requires("operator")
+@proved("delete an account")
 def delete_page(name: str) -> Any:
     try:
         removal.delete(name)
@@ -246,6 +253,7 @@ def index(query: ListQuery) -> Any:
 
 @blueprint.post(API)
 @requires("operator")
+@proved("create an account")
 @takes(AccountWish)
 @answers(NewAccount, 201, problems=(409,))
 def create_account(body: AccountWish) -> Any:
@@ -273,6 +281,7 @@ def show(name: str) -> Any:
 
 @blueprint.patch(f"{API}/<name>")
 @requires("operator")
+@proved("change an account")
 @takes(AccountChange)
 @answers(Owned, problems=(409,))
 def change(name: str, body: AccountChange) -> Any:
@@ -288,6 +297,7 @@ def change(name: str, body: AccountChange) -> Any:
 
 @blueprint.post(f"{API}/<name>/password")
 @requires("operator")
+@proved("take a password away")
 @answers(Link)
 def reset(name: str) -> Any:
     """Take the password away: a link sets the next one."""
@@ -305,6 +315,7 @@ def revoke(name: str, id_: str) -> Any:
 
 @blueprint.delete(f"{API}/<name>")
 @requires("operator")
+@proved("delete an account")
 @answers(DeletedAccount, problems=(409,))
 def delete(name: str) -> Any:
     """Delete an account. Its agents and instances go on, and are for operators to

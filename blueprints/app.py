@@ -17,7 +17,15 @@ from appliance.admin import setup
 from appliance.config import settings
 from appliance.problems import DiskFull, Problem, Unavailable, is_disk_full
 from appliance.service import plugins
-from blueprints import access, audit, authentication, counting, tracing, words
+from blueprints import (
+    access,
+    audit,
+    authentication,
+    counting,
+    proof,
+    tracing,
+    words,
+)
 from blueprints.ingress import behind_caddy
 
 ROOMS = (
@@ -49,6 +57,7 @@ ROOMS = (
     "accounts",
     "account",
     "second_factor",
+    "proof",
     "secrets",
     "shares",
     "reference",
@@ -133,6 +142,8 @@ def is_api() -> bool:
 
 def show_problem(problem: Problem) -> Response:
     """The problem document, or the same sentence as a page."""
+    if isinstance(problem, proof.ProofNeeded) and not is_api():
+        return proof.show(problem)
     if is_api():
         answer = jsonify(problem.document())
         answer.mimetype = "application/problem+json"

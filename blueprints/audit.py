@@ -39,6 +39,8 @@ def note(answer: Response) -> Response:
     """After each request: keep what was changed or refused, and who was let in without
     a log-in."""
     status = answer.status_code
+    if g.get("asks_proof"):  # it was asked for, not refused
+        return answer
     refused = OUTCOMES.get(status)
     outcome = refused or ("done" if status < 400 else f"failed {status}")
     route = _named(request.url_rule.rule) if request.url_rule else "unknown"

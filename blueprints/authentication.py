@@ -70,7 +70,7 @@ def by_session() -> accounts.Account | None:
     session = sessions.find(session_token(), remote_address())
     if session is None:
         return None
-    g.csrf = session.csrf
+    g.csrf, g.session = session.csrf, session
     account = accounts.find(session.account)
     if request.method not in SAFE and not _csrf_is(session.csrf):
         g.account = account

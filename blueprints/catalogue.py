@@ -13,6 +13,7 @@ from appliance.market import withdraw
 from appliance.problems import Conflict, Unavailable
 from blueprints.access import known_agent, must_change, must_see, requires
 from blueprints.contract import LOCATION, answers, asks
+from blueprints.proof import must_be_proved
 from blueprints.shapes.market import Belongings, DeleteQuery
 from blueprints.shapes.operations import Operation
 from blueprints.vmm import accepted
@@ -21,6 +22,7 @@ blueprint = Blueprint("catalogue", __name__)
 AGENT = "/api/v1/market/agents/<owner>/<name>"
 PAGE = "/market/<owner>/<name>"
 VERSION = "/versions/<version>"
+WITH_VOLUMES = "delete an agent with its volumes"
 
 
 def volumes(owner: str, name: str) -> list[storage.Document] | None:
@@ -63,6 +65,8 @@ def belongings(owner: str, name: str) -> Any:
 def delete_agent(owner: str, name: str, query: DeleteQuery) -> Any:
     """Delete an agent with all that is its own; its volumes stay unless asked."""
     agent = wanted(owner, name)
+    if query.volumes == "1":
+        must_be_proved(WITH_VOLUMES)
     return accepted(withdraw.request(agent, g.account.id, query.volumes == "1"))
 
 
@@ -99,6 +103,8 @@ def agent_form(owner: str, name: str) -> Any:
     agent = wanted(owner, name)
     if request.form.get("confirm", "").strip() != agent:
         return confirm_agent(owner, name, f"Type {agent}; nothing was deleted."), 422
+    if request.form.get("volumes"):
+        must_be_proved(WITH_VOLUMES)
     made = withdraw.request(agent, g.account.id, bool(request.form.get("volumes")))
     return redirect(f"/operations/{made}", 303)
 

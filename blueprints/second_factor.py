@@ -14,6 +14,7 @@ from appliance.config import settings
 from appliance.problems import Conflict, Invalid, Problem
 from blueprints.access import remote_address, requires
 from blueprints.contract import answers, takes
+from blueprints.proof import proved
 from blueprints.shapes.admin import Code, RecoveryCodes, SecondFactor, SecretToConfirm
 
 blueprint = Blueprint("second_factor", __name__)
@@ -61,6 +62,7 @@ def page() -> Any:
 
 @blueprint.post("/account/second-factor")
 @requires("account", "admin")
+@proved("change your second factor")
 def begin_page() -> Any:
     second_factor.begin(g.account.id)
     return redirect("/account/second-factor", 303)
@@ -68,6 +70,7 @@ def begin_page() -> Any:
 
 @blueprint.post("/account/second-factor/confirm")
 @requires("account", "admin")
+@proved("change your second factor")
 def confirm_page() -> Any:
     try:
         code = request.form.get("code", "")
@@ -79,6 +82,7 @@ def confirm_page() -> Any:
 
 @blueprint.post("/account/second-factor/off")
 @requires("account", "admin")
+@proved("turn your second factor off")
 def off_page() -> Any:
     """Needs a code: who finds a browser open cannot turn it off."""
     try:
@@ -102,6 +106,7 @@ def show() -> Any:
 
 @blueprint.post(API)
 @requires("account", "admin")
+@proved("change your second factor")
 @answers(SecretToConfirm, 201, problems=(409,))
 def begin() -> Any:
     """A fresh secret; it counts once a code of it was confirmed."""
@@ -111,6 +116,7 @@ def begin() -> Any:
 
 @blueprint.post(f"{API}/confirm")
 @requires("account", "admin")
+@proved("change your second factor")
 @takes(Code)
 @answers(RecoveryCodes, problems=(409, 429))
 def confirm(body: Code) -> Any:
@@ -121,6 +127,7 @@ def confirm(body: Code) -> Any:
 
 @blueprint.delete("/api/v1/admin/accounts/<name>/second-factor")
 @requires("operator")
+@proved("take an account's second factor away")
 @answers(SecondFactor, problems=(404, 409))
 def take(name: str) -> Any:
     """Turn another's off, who lost it; its sessions end."""
@@ -130,6 +137,7 @@ def take(name: str) -> Any:
 
 @blueprint.post("/admin/accounts/<name>/second-factor/off")
 @requires("operator")
+@proved("take an account's second factor away")
 def take_page(name: str) -> Any:
     accounts.take_second_factor(name)
     return redirect(f"/admin/accounts/{name}", 303)

@@ -12,6 +12,7 @@ from appliance.problems import Invalid, NotFound
 from blueprints.access import known_agent, may_know, must_change, must_see, requires
 from blueprints.agents import render_agent
 from blueprints.contract import answers, takes
+from blueprints.proof import must_be_proved
 from blueprints.shapes.market import Secrets
 
 blueprint = Blueprint("secrets", __name__)
@@ -57,6 +58,14 @@ def document(owner: str, name: str) -> Any:
     )
 
 
+def must_be_allowed(owner: str, name: str) -> None:
+    """Raise unless the caller may set the agent's secrets; those of others not from a
+    browser that was left open."""
+    must_change(f"{owner}/{name}")
+    if owner != g.account.name:
+        must_be_proved(f"change secrets of {owner}/{name}")
+
+
 def must_be_set(owner: str, name: str, key: str) -> None:
     if not secrets.remove(owner, name, key):
         raise NotFound("secret-unknown", f"{owner}/{name} has no secret {key[:64]}.")
@@ -81,7 +90,7 @@ def index(name: str, owner: str | None = None) -> Any:
 def put(name: str, key: str, owner: str | None = None) -> Any:
     """Set a secret; the body is the value. It takes effect at the next deployment."""
     owner, name = full_name(owner, name)
-    must_change(f"{owner}/{name}")
+    must_be_allowed(owner, name)
     secrets.put(owner, name, key, value())
     return document(owner, name)
 
@@ -93,7 +102,7 @@ def put(name: str, key: str, owner: str | None = None) -> Any:
 def remove(name: str, key: str, owner: str | None = None) -> Any:
     """Forget a secret."""
     owner, name = full_name(owner, name)
-    must_change(f"{owner}/{name}")
+    must_be_allowed(owner, name)
     must_be_set(owner, name, key)
     return document(owner, name)
 
@@ -101,7 +110,7 @@ def remove(name: str, key: str, owner: str | None = None) -> Any:
 @blueprint.post(PAGES)
 @requires("developer")
 def put_page(owner: str, name: str) -> Any:
-    must_change(f"{owner}/{name}")
+    must_be_allowed(owner, name)
     form = request.form
     try:
         if not form.get("value"):
@@ -116,6 +125,6 @@ def put_page(owner: str, name: str) -> Any:
 @blueprint.post(f"{PAGES}/<key>/remove")
 @requires("developer")
 def remove_page(owner: str, name: str, key: str) -> Any:
-    must_change(f"{owner}/{name}")
+    must_be_allowed(owner, name)
     must_be_set(owner, name, key)
     return redirect(f"/market/{owner}/{name}#secrets", 303)

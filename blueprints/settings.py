@@ -19,12 +19,15 @@ from appliance.admin import (
 from appliance.problems import Invalid, Problem
 from blueprints.access import requires
 from blueprints.contract import LOCATION, answers, takes
+from blueprints.proof import must_be_proved
 from blueprints.shapes import settings as shapes
 from blueprints.shapes.operations import Operation
 from blueprints.vmm import accepted
 
 blueprint = Blueprint("settings", __name__)
 API = "/api/v1/admin/settings"
+GUARDED = frozenset({"auth", "http"})
+"""Sections that decide who gets in: a session must be proved to change them."""
 IF_MATCH = {"If-Match": "The ETag of the settings that are changed."}
 
 
@@ -102,9 +105,7 @@ def filled(found: settings_file.Found) -> str:
 def save_page() -> Any:
     form = request.form
     text = unified(form.get("text", ""))
-    operation = settings_change.submit(
-        g.account, text, form.get("tag", ""), form.get("why", "")
-    )
+    operation = submit(text, form.get("tag", ""), form.get("why", ""))
     return redirect(f"/operations/{operation}", 303)
 
 
@@ -127,7 +128,15 @@ def submit_rollback(id_: str, tag: str, why: str = "") -> str:
     """Queue that the file becomes again what it was before this change."""
     row = settings_history.find(id_)
     said = why or f"back to before change {row.id}"
-    return settings_change.submit(g.account, row.before, tag, said)
+    return submit(row.before, tag, said)
+
+
+def submit(text: str, tag: str, why: str) -> str:
+    """Queue a change; who lets people in is not decided from a browser left open."""
+    changed = configuration.touched(settings_file.read().text, text)
+    if changed & GUARDED:
+        must_be_proved("change settings of " + " and ".join(sorted(changed & GUARDED)))
+    return settings_change.submit(g.account, text, tag, why)
 
 
 @blueprint.get(API)
@@ -176,7 +185,7 @@ def patch(body: shapes.SettingsPatch) -> Any:
     found, tag = settings_file.read(), asked_tag()
     settings_file.must_be(found, tag)
     text = configuration.changed(found.text, body.changes)
-    return accepted(settings_change.submit(g.account, text, tag, body.why))
+    return accepted(submit(text, tag, body.why))
 
 
 @blueprint.put(API)
@@ -186,7 +195,7 @@ def patch(body: shapes.SettingsPatch) -> Any:
 def put(body: shapes.SettingsText) -> Any:
     """Replace the whole file of settings."""
     text = unified(body.text)
-    return accepted(settings_change.submit(g.account, text, asked_tag(), body.why))
+    return accepted(submit(text, asked_tag(), body.why))
 
 
 @blueprint.post(f"{API}/preview")

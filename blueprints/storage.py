@@ -13,6 +13,7 @@ from appliance.config import settings
 from appliance.problems import NotFound, Unavailable
 from blueprints.access import may_see, must_change, requires
 from blueprints.contract import LOCATION, answers, takes
+from blueprints.proof import must_be_proved
 from blueprints.shapes.admin import Images, Layers, Storage, Volumes
 from blueprints.shapes.machines import Collect
 from blueprints.shapes.operations import Operation
@@ -92,6 +93,7 @@ def volumes() -> Any:
 @answers(Operation, 202, problems=(409, 503), headers=LOCATION)
 def delete_volume(owner: str, agent: str, name: str) -> Any:
     """Delete a volume that nothing uses."""
+    must_be_proved("delete a volume")
     return accepted(submit_volume(owner, agent, name))
 
 
@@ -145,6 +147,7 @@ def delete_volume_form(owner: str, agent: str, name: str) -> Any:
     found = volume(owner, agent, name)
     if request.form.get("confirm", "").strip() != f"{owner}/{agent}":
         return confirm(found, f"Type {owner}/{agent}; nothing was deleted."), 422
+    must_be_proved("delete a volume")
     return follow(submit_volume(owner, agent, name))
 
 

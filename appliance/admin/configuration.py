@@ -247,6 +247,14 @@ def changes(before: str, after: str) -> list[Change]:
     return found
 
 
+def touched(before: str, after: str) -> set[str]:
+    """The sections in which two states of the file differ; none of a text that is no
+    configuration."""
+    if errors(after):
+        return set()
+    return {change.option.name.partition(".")[0] for change in changes(before, after)}
+
+
 def _value(option: Option, values: Mapping[str, Any]) -> str:
     return shown(values[option.name]) if option.name in values else option.default
 

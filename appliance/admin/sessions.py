@@ -30,6 +30,7 @@ class Session(NodeModel):
     seen = FloatField()
     address = TextField()
     agent = TextField()
+    proved = FloatField(default=0.0)
 
     @property
     def id(self) -> str:
@@ -67,6 +68,7 @@ def begin(account: str, address: str, agent: str) -> str:
         seen=now,
         address=address,
         agent=agent[:200],
+        proved=now,
     )
     return token
 
@@ -84,6 +86,12 @@ def find(token: str, address: str = "") -> Session | None:
 
 def _idle_s() -> float:
     return settings().auth.idle_hours * 3600.0
+
+
+def prove(session: Session) -> None:
+    """Note that who uses the session proved just now who that is."""
+    mine = Session.token_hash == session.token_hash
+    Session.update(proved=clock.now()).where(mine).execute()
 
 
 def end(token: str) -> None:

@@ -37,6 +37,15 @@ class PasswordChange(Wish):
     new: str
 
 
+class ProofWish(Wish):
+    password: str
+    code: str = Field("", description="Where the account has a second factor.")
+
+
+class Proved(Answer):
+    proved_until: Moment
+
+
 class Changed(Answer):
     changed: bool
 
