@@ -7,8 +7,10 @@ A check is a module in `checks`, or what a package offers in the entry-point gro
 
 from __future__ import annotations
 
+from appliance.service import Eyes
 
-def how_many(owner: str | None) -> int:
+
+def how_many(eyes: Eyes) -> int:
     """Issues that nobody ignores."""
     from appliance.admin.repairs import kept
 
