@@ -82,6 +82,7 @@ def caddyfile(settings: Settings) -> str:
     """Task calls and event streams go to the gateway, all else to web.
 
     What a client says of its own address is dropped; that it came by a proxy is not.
+    Of a request that failed neither address nor headers are logged: they may be secret.
     """
     run = settings.run_dir
     cert, key = certificate_files(settings)
@@ -91,6 +92,15 @@ def caddyfile(settings: Settings) -> str:
     admin unix/{run}/caddy/admin.sock
     auto_https off
     storage file_system {settings.data_dir}/caddy
+    log {{
+        format filter {{
+            wrap json
+            fields {{
+                request>uri delete
+                request>headers delete
+            }}
+        }}
+    }}
 }}
 (client) {{
     header_up X-Forwarded-For {{remote_host}}

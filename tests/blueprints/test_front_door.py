@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import ssl
-import subprocess
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import psutil
@@ -18,25 +14,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance import config, identity, state
 from appliance.admin import accounts
-from appliance.admin.caddy import caddyfile, ensure_certificate
 from appliance.admin.node_auth import NodeAuth
-from appliance.admin.programs import programs
-from appliance.admin.serving import accepts
 from appliance.config import Settings
 from appliance.service import choose
 from appliance.state.server import StateServer
 
-ROOT = Path(__file__).parents[2]
+from .serving import free_port, serving
+
 pytestmark = pytest.mark.skipif(not shutil.which("caddy"), reason="Caddy is missing")
 READ, CHECK = "/api/v1/vmm/instances", "/api/v1/pack/check"
 KEY = Ed25519PrivateKey.generate()
 NODE = identity.fingerprint(identity.raw_public(KEY))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def outer_addresses() -> list[str]:
@@ -62,39 +50,8 @@ def door(
     accounts.create("ada", "", ("operator",))
     choose(found, [])
     state.put("node", NODE, {"public_key": identity.raw_public(KEY).hex()})
-    ensure_certificate(found)
-    file = found.run_dir / "Caddyfile"
-    file.write_text(caddyfile(found))
-    web = next(program.command for program in programs(found) if program.name == "web")
-    home = {"HOME": str(found.data_dir), "XDG_CONFIG_HOME": str(found.data_dir)}
-    commands = (
-        [*web, f"--bind=unix:{found.run_dir}/web.sock"],
-        ["caddy", "run", "--config", str(file), "--adapter=caddyfile"],
-    )
-    environ = {**os.environ, **home, "FORMATION_PROCESS": "web"}
-    with (found.log_dir / "door.log").open("w") as log:
-        running = [
-            subprocess.Popen(command, cwd=ROOT, env=environ, stderr=log, stdout=log)
-            for command in commands
-        ]
-    try:
-        wait_for(found)
+    with serving(found, "web", "caddy"):
         yield found
-    finally:
-        for process in running:
-            process.terminate()
-            process.wait(20)
-
-
-def wait_for(settings: Settings) -> None:
-    pause = threading.Event()
-    for _ in range(300):
-        with socket.socket() as link:
-            up = link.connect_ex(("127.0.0.1", settings.http.https_port)) == 0
-        if up and accepts(settings.run_dir / "web.sock"):
-            return
-        pause.wait(0.1)
-    pytest.fail((settings.log_dir / "door.log").read_text()[-2000:])
 
 
 def client(url: str, auth: NodeAuth | None = None) -> httpx.Client:
