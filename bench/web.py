@@ -46,13 +46,13 @@ def figure(
     print(json.dumps(line), flush=True)
 
 
-def prepare(folder: Path) -> None:
-    """Folders and databases of a node that was set up."""
+def prepare(folder: Path, uri: str = "test:///default") -> None:
+    """Folders and databases of a node that was set up; `uri` is its libvirt."""
     for name in ("data", "run", "log"):
         os.environ[f"FORMATION_{name.upper()}_DIR"] = str(folder / name)
     os.environ |= {
         "FORMATION_CONFIG": str(folder / "none.toml"),
-        "FORMATION_VMM__URI": "test:///default",
+        "FORMATION_VMM__URI": uri,
         "FORMATION_VMM__ACCELERATOR": "tcg",
         "FORMATION_FORMNET__BRIDGE": "formbench0",
         "PYTHONPATH": str(ROOT),
@@ -73,7 +73,10 @@ def start(folder: Path, name: str, *command: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(whole, cwd=ROOT, stdout=log, stderr=log, env=environment)
 
 
-def start_node(folder: Path) -> dict[str, subprocess.Popen[bytes]]:
+def start_node(
+    folder: Path, **instead: tuple[str, ...]
+) -> dict[str, subprocess.Popen[bytes]]:
+    """Our processes; `instead` are other commands by name."""
     run = folder / "run"
     binds = {
         "web": (f"--bind=unix:{run}/web.sock", f"--bind=unix:{run}/cli.sock"),
@@ -82,7 +85,7 @@ def start_node(folder: Path) -> dict[str, subprocess.Popen[bytes]]:
     (run / "gateway").mkdir(exist_ok=True)
     modules = {"state": "appliance.state", "dns": "appliance.dns", "jobs": "jobs"}
     started = {
-        name: start(folder, name, sys.executable, "-m", module)
+        name: start(folder, name, *instead.get(name, (sys.executable, "-m", module)))
         for name, module in modules.items()
     }
     until((run / "state.sock").exists, "form-state")
