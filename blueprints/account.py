@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from flask import Blueprint, g, jsonify, redirect, render_template, request
@@ -17,8 +18,8 @@ from appliance.admin import (
 )
 from appliance.problems import Invalid
 from blueprints.access import remote_address, requires, session_token
-from blueprints.contract import answers, asks, takes
-from blueprints.lists import PAGED, Columns, ListQuery, listed, paged
+from blueprints.contract import answers, asks, read_query, takes
+from blueprints.lists import PAGED, Columns, ListQuery, PageQuery, listed, paged
 from blueprints.proof import must_be_proved
 from blueprints.shapes import Ended
 from blueprints.shapes.admin import (
@@ -38,6 +39,7 @@ WIDE = frozenset({"admin", "deploy"})
 """Scopes that a session must be proved for."""
 TOKENS: Columns[tokens.ApiToken] = {
     "name": lambda row: row.name,
+    "scopes": lambda row: ", ".join(json.loads(row.scopes)),
     "created": lambda row: row.created,
     "expires": lambda row: row.expires,
     "used": lambda row: row.used,
@@ -50,10 +52,12 @@ def this() -> str:
 
 
 def render(errors: dict[str, str] | None = None, **more: Any) -> Any:
+    own = tokens.of(g.account.id)
     page = render_template(
         "account/page.html",
         sessions=sessions.of(g.account.id, this()),
-        tokens=tokens.of(g.account.id),
+        tokens=listed(own, read_query(PageQuery), TOKENS, "/account"),
+        known_tokens=len(own),
         scopes=rights.SCOPES,
         days=DAYS,
         second_factor=second_factor.is_on(g.account.id),

@@ -39,12 +39,14 @@ class PageQuery(ListQuery):
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """Rows of a list, of `total` that fit."""
+    """Rows of a list, of `total` that fit; its links lead to `path`, where else than
+    the request's."""
 
     rows: list[Row]
     total: int
     query: ListQuery
     names: tuple[str, ...]
+    path: str = ""
 
     @property
     def column(self) -> str:
@@ -85,12 +87,21 @@ class Page(Generic[Row]):
         return self.link(offset=self.last) if self.last < self.total else None
 
     def link(self, **changed: Any) -> str:
-        asked = {**request.args.to_dict(), **changed}
+        path = self.path or request.path
+        kept = self.asked if self.path else request.args.to_dict()
+        asked = {**kept, **changed}
         known = urlencode({name: value for name, value in asked.items() if value})
-        return f"{request.path}?{known}" if known else request.path
+        return f"{path}?{known}" if known else path
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What was asked for, by parameter."""
+        return self.query.model_dump(exclude_unset=True)
 
 
-def listed(rows: Iterable[Row], query: ListQuery, columns: Columns[Row]) -> Page[Row]:
+def listed(
+    rows: Iterable[Row], query: ListQuery, columns: Columns[Row], path: str = ""
+) -> Page[Row]:
     """The part of `rows` that is asked for; raises Invalid for a column that is not
     there. Rows of equal value keep their order."""
     name = query.sort.removeprefix("-")
@@ -103,7 +114,7 @@ def listed(rows: Iterable[Row], query: ListQuery, columns: Columns[Row]) -> Page
         downwards = query.sort.startswith("-")
         found.sort(key=lambda row: order(value(row)), reverse=downwards)
     part = found[query.offset : query.offset + query.limit]
-    return Page(part, len(found), query, tuple(columns))
+    return Page(part, len(found), query, tuple(columns), path)
 
 
 def fits(row: Row, text: str, columns: Columns[Row]) -> bool:

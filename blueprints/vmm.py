@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from flask import Blueprint, g, jsonify, redirect, render_template
+from pydantic import ValidationError
 
 from appliance import clock, dns, metrics, operations, state, vmm
 from appliance.admin.attention import answer
@@ -14,8 +17,8 @@ from appliance.problems import NotFound
 from blueprints import charting, live
 from blueprints.access import may_see, must_change, must_see, requires
 from blueprints.broadcast import Update
-from blueprints.contract import LOCATION, answers, asks
-from blueprints.lists import PAGED, Columns, ListQuery, paged
+from blueprints.contract import LOCATION, answers, asks, invalid, read_query
+from blueprints.lists import PAGED, Columns, ListQuery, PageQuery, paged
 from blueprints.lists import Page as ListPage
 from blueprints.lists import listed as part_of
 from blueprints.shapes.machines import Gpus, Instances, Lines
@@ -63,23 +66,49 @@ def document(found: state.Record) -> dict[str, Any]:
 @blueprint.get("/vmm/")
 @requires("account")
 def index() -> Any:
-    return render_template("vmm/index.html", **listed())
+    query = read_query(PageQuery)
+    asked = urlencode(query.model_dump(exclude_unset=True))
+    return render_template("vmm/index.html", asked=asked, **listed(query))
 
 
 @live.view("instances")
 def update_index(subject: str) -> Update:
+    """The subject is what part of the list is asked for, as the page's query."""
+    now = listed(asked_by(subject))
     parts = ("list_answer", "list")
-    now = listed()
     return Update({part: render_template(f"vmm/{part}.html", **now) for part in parts})
 
 
-def listed() -> dict[str, Any]:
-    found = visible()
+def asked_by(subject: str) -> PageQuery:
+    try:
+        return PageQuery.model_validate(dict(parse_qsl(subject)))
+    except ValidationError as error:
+        raise invalid(PageQuery, error) from None
+
+
+def listed(query: ListQuery) -> dict[str, Any]:
+    found, latest = visible(), metrics.latest(clock.now())
     return {
-        "instances": found,
+        "known": len(found),
+        "page": part_of(found, query, measured_columns(latest), "/vmm/"),
         "answer": answer([record.body for record in found]),
-        "latest": metrics.latest(clock.now()),
+        "latest": latest,
     }
+
+
+def measured_columns(
+    latest: Mapping[tuple[str, str], metrics.Point],
+) -> Columns[state.Record]:
+    """Also by what was measured."""
+
+    def value(metric: str) -> Callable[[state.Record], float | None]:
+        def of(record: state.Record) -> float | None:
+            point = latest.get((record.id, metric))
+            return point.value if point else None
+
+        return of
+
+    return {**COLUMNS, **{name: value(name) for name in ("cpu", "memory", "tasks")}}
 
 
 @blueprint.get("/vmm/<id_>")
