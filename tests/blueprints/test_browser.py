@@ -155,9 +155,9 @@ def axe() -> str:
     return (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js").read_text()
 
 
-def serious(tab: Tab) -> list[str]:
+def serious_on(page: Page) -> list[str]:
     """What axe finds on the page that keeps people from using it."""
-    found = tab.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{one['id']}: {node['html'][:120]} {node['failureSummary']}"
         for one in found["violations"]
@@ -173,7 +173,7 @@ def test_axe_finds_nothing_serious_on_any_page(tab: Tab, node: str, axe: str) ->
         for width, scheme in LOOKS:
             tab.page.set_viewport_size({"width": width, "height": 844})
             tab.page.emulate_media(color_scheme=scheme)
-            assert serious(tab) == [], f"{path} at {width}, {scheme}"
+            assert serious_on(tab.page) == [], f"{path} at {width}, {scheme}"
 
 
 def test_the_first_page_is_light(tab: Tab) -> None:
