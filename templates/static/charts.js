@@ -132,9 +132,10 @@
         return;
       }
       this.say(data);
+      const at = this.plot && this.plot.cursor.idx, time = at == null ? null : this.plot.data[0][at];
       if (this.plot && this.plot.series.length === data.length) this.plot.setData(data);
       else this.make(data);
-      this.tell(this.plot.cursor.idx);
+      queueMicrotask(() => this.point(time)); /* once uPlot has its new scales */
       this.list();
     }
 
@@ -165,6 +166,14 @@
           { ...axis, grid: { stroke: grid, width: 1 }, size: 58, gap: 4, splits: (_, axis, low, high) => [low, high / 2, high], values: (_, values) => values.map(short(this.unit)) },
         ],
       }, data, this.element);
+    }
+
+    /* The cursor stays at its time while points come. */
+    point(time) {
+      if (!this.plot) return;
+      const times = this.plot.data[0], left = this.plot.valToPos(time, "x");
+      if (time !== null && time >= times[0] && time <= times[times.length - 1]) this.plot.setCursor({ left, top: 0 }, true, false);
+      else this.tell(null);
     }
 
     chosen(plot) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -238,6 +239,9 @@ def test_charts_are_zoomed_and_read_together_also_by_keyboard(tab: Tab) -> None:
         tab.page.mouse.move(over["x"] + over["width"] * 0.8, middle, steps=3)
         tab.page.mouse.up()
     expect(whole).to_be_visible()
+    for chart in (queries, cpu):
+        zoomed = re.compile("in what is shown")
+        expect(chart.locator(".chart")).to_have_attribute("aria-label", zoomed)
     queries.locator(".chart").focus()
     tab.page.keyboard.press("Home")
     expect(cpu.locator(".legend")).to_contain_text("CPU of the process 7 %")
