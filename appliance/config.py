@@ -401,6 +401,28 @@ def settings() -> Settings:
     return load()
 
 
+class Fileless(Settings):
+    """The settings as defaults and environment have them."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: Any, **named: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return super().settings_customise_sources(settings_cls, *sources, **named)[:-1]
+
+
+def usable() -> Settings:
+    """The settings; without their file where that is wrong, for who must reach the node
+    in order to mend it. Raises Problem where the environment is wrong too."""
+    try:
+        return settings()
+    except Problem as problem:
+        try:
+            return Fileless()
+        except ValidationError:
+            raise problem from None
+
+
 def reload() -> Settings:
     """Read the settings anew; where they are wrong the former go on (Problem)."""
     load()

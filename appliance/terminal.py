@@ -98,11 +98,12 @@ def answered(method: str, path: str, **arguments: Any) -> Iterator[Any]:
     import httpx
 
     from appliance.admin.serving import wait_while_starting
-    from appliance.config import settings
+    from appliance.config import usable
     from appliance.problems import Problem, Unavailable, from_document
 
-    socket = settings().run_dir / "cli.sock"
-    wait_while_starting(settings(), socket.name)
+    config = usable()
+    socket = config.run_dir / "cli.sock"
+    wait_while_starting(config, socket.name)
     transport = httpx.HTTPTransport(uds=str(socket))
     try:
         with (

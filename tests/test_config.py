@@ -49,3 +49,16 @@ def test_every_setting_has_its_meaning() -> None:
         section = field.annotation
         for key, inner in getattr(section, "model_fields", {}).items():
             assert inner.description, f"{name}.{key}"
+
+
+def test_a_wrong_file_keeps_nobody_from_the_node(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose page or commands mend it; what the environment says still counts."""
+    config.config_file().write_text("[dns]\nport = 'many'\n")
+    config.settings.cache_clear()
+    assert config.usable().run_dir == settings.run_dir
+    assert config.usable().dns.port == 5453
+    monkeypatch.setenv("FORMATION_DNS__PORT", "many")
+    with pytest.raises(Problem, match=r"dns\.port"):
+        config.usable()
