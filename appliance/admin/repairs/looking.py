@@ -10,12 +10,14 @@ from pkgutil import iter_modules
 import structlog
 
 from appliance.admin.repairs import checks, kept
-from appliance.admin.repairs.issue import Issue, Repair
+from appliance.admin.repairs.issue import SEVERITIES, Issue, Repair
 from appliance.config import Settings
 from appliance.problems import Problem
 from appliance.service import plugins
 
 log = structlog.get_logger()
+MOST = 20
+MORE_OF, MORE = "and-more", "Mend those that are listed; the others follow."
 
 
 @cache
@@ -58,13 +60,25 @@ def _look(settings: Settings, repair: Repair) -> str:
         log.warning("repairs.unseen", check=repair.name, why=why)
         kept.looked(repair.name, repair.title, why)
         return why
-    kept.keep(repair.name, repair.title, issues)
+    kept.keep(repair.name, repair.title, bounded(issues))
     return ""
 
 
 def sentence(error: Exception) -> str:
     known = isinstance(error, Problem)
     return str(error) if known else f"{type(error).__name__}: {error}"
+
+
+def bounded(issues: list[Issue]) -> list[Issue]:
+    """The worst of them, and one that says how many more there are."""
+    worst = sorted(issues, key=lambda one: SEVERITIES.index(one.severity))
+    left = worst[MOST:]
+    if not left:
+        return worst
+    titles = ", ".join(sorted({one.title for one in left})[:5])
+    text = f"{len(left)} more were found: {titles}."
+    more = Issue("info", "And more of the kind", text, MORE, MORE_OF, state="more")
+    return [*worst[:MOST], more]
 
 
 def find_all(settings: Settings) -> dict[str, list[Issue] | str]:
@@ -81,5 +95,5 @@ def find_all(settings: Settings) -> dict[str, list[Issue] | str]:
 def current(settings: Settings, repair: Repair, subject: str) -> Issue | None:
     """What the check says of a subject now; raises what it raises."""
     issues = list(repair.find(settings))
-    kept.keep(repair.name, repair.title, issues)
+    kept.keep(repair.name, repair.title, bounded(issues))
     return next((one for one in issues if one.subject == subject), None)

@@ -291,6 +291,35 @@ def test_machines_that_no_record_knows_are_removed(
     assert not (node.instances_dir / STRAY).exists()
 
 
+def test_many_machines_that_no_record_knows_are_one_issue(
+    find: Find, mend: Mend, node: Settings, machines: dict[str, str]
+) -> None:
+    machines.update({f"{number:026}": "off" for number in range(5)})
+    (found,) = find("machines")
+    assert (found.title, found.subject) == ("5 machines that no record knows", "")
+    assert f"{4:026} (off)" in found.text
+    assert mend("machines").state == "completed"
+    assert machines == {}
+
+
+def test_a_machine_that_came_after_the_confirmation_is_left_alone(
+    mend: Mend,
+    node: Settings,
+    machines: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machines.update({f"{number:026}": "off" for number in range(5)})
+    execute = runner.execute
+
+    def later(*of: Any, **named: Any) -> None:
+        machines[f"{9:026}"] = "running"
+        execute(*of, **named)
+
+    monkeypatch.setattr(runner, "execute", later)
+    assert mend("machines").state == "failed"
+    assert len(machines) == 6
+
+
 def test_the_machine_of_a_deployment_at_work_is_no_stray(
     find: Find, machines: dict[str, str]
 ) -> None:

@@ -182,3 +182,18 @@ def test_a_check_that_is_broken_keeps_what_it_found_and_ends_no_other(
     assert [row.id for row in kept.found()] == ["pipe:kitchen"]
     troubles = {look.name: look.trouble for look in kept.looks()}
     assert troubles == {"pipe": "KeyError: 'bug'", "well": ""}
+
+
+def test_a_check_that_finds_a_hundred_things_says_so_in_few(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(settings: Settings) -> Iterator[Issue]:
+        for number in range(99):
+            yield Issue("warning", "Small", f"{number}", "", f"s{number}")
+        yield Issue("critical", "Large", "It is.", "", "large")
+
+    monkeypatch.setattr(looking, "repairs", lambda: {"m": Repair("m", "Many", find)})
+    looking.refresh(settings)
+    rows = kept.found()
+    assert len(rows) == looking.MOST + 1
+    assert (rows[0].title, rows[-1].text) == ("Large", "80 more were found: Small.")

@@ -22,7 +22,7 @@ def find(settings: Settings) -> Iterator[Issue]:
             yield Issue(
                 "warning",
                 f"Alerts do not reach {target.name}",
-                f"The last one was tried {newest.tries} times: {newest.outcome}.",
+                f"The last one failed: {newest.outcome}. Tries so far: {newest.tries}.",
                 "Look at its address, port and secret under Who is told, then send a "
                 "test.",
                 subject=target.name,
