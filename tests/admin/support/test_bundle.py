@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from appliance import clock, config, identity, metrics, state
+from appliance import clock, config, identity, metrics, state, supervision
 from appliance.admin import accounts, second_factor, sessions, tokens
 from appliance.admin.alerts import targets
 from appliance.admin.support import bundle, console, parts
 from appliance.cli import main
 from appliance.config import Settings
 from appliance.market import secrets
+from appliance.problems import EngineGone
 from appliance.service import choose
 from appliance.state.server import StateServer
+from appliance.vmm import libvirt
 
 PASSWORD = "planted-password-of-ada"  # noqa: S105
 PHRASE = "planted pass phrase"
@@ -46,7 +48,18 @@ def written(settings: Settings) -> dict[str, str]:
 
 
 @pytest.fixture
-def node(settings: Settings, records: StateServer) -> Settings:
+def node(
+    settings: Settings, records: StateServer, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """With libvirt's own pretence of machines, and nothing that keeps processes."""
+    monkeypatch.setenv("FORMATION_VMM__URI", "test:///default")
+    config.settings.cache_clear()
+    monkeypatch.setattr(libvirt, "_connection", None)
+
+    def gone(*of: object) -> None:
+        raise EngineGone("supervisor-gone", "supervisord does not answer.")
+
+    monkeypatch.setattr(supervision, "current", gone)
     choose(settings, [])
     (settings.log_dir / "web.log").write_text(
         json.dumps({"event": "hello", "timestamp": clock.rfc3339(clock.now())}) + "\n"
@@ -94,12 +107,13 @@ def test_a_bundle_has_what_helps(node: Settings) -> None:
     state.put("instance", "i1", {"agent": "ada/echo", "state": "healthy"})
     metrics.store.write(clock.now(), {("node", "cpu"): 12.5})
     found = written(node)
-    assert set(parts.PARTS) - set(found) <= {"libvirt.json", "processes.json"}
+    assert set(parts.PARTS) - set(found) == {"processes.json"}
+    assert json.loads(found["libvirt.json"])["about"]["type"].lower() == "test"
     assert json.loads(found["versions.json"])["formation"]
     assert json.loads(found["records.json"])["instances"]["i1"]["state"] == "healthy"
     assert json.loads(found["metrics.json"])["latest"] == {"node cpu": 12.5}
     assert "hello" in found["logs/web.log"]
-    assert "- libvirt.json: " in found["README.txt"]
+    assert "- processes.json: supervisord does not answer." in found["README.txt"]
     names = {one["name"] for one in json.loads(found["settings.json"])["settings"]}
     assert {"dns.port", "node.passphrase_file"} <= names
 
