@@ -14,6 +14,8 @@ from flask.testing import FlaskClient
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from appliance import clock, events, identity, operations, state
+from appliance.admin.repairs import kept
+from appliance.admin.repairs.issue import Fix, Issue
 from appliance.config import Settings
 from appliance.metrics import store
 from appliance.service import services
@@ -109,6 +111,8 @@ def node(settings: Settings, logged_in: FlaskClient) -> str:
     body = INSTANCE | {"port": 8000, "disk_gib": 4, "image": "ab", "deployment": "d"}
     state.put("instance", "i1", body)
     events.happened("The node was set up", service="admin")
+    ended = Issue("critical", "It ended", "A text.", "", fix=Fix("Renew", "Trust."))
+    kept.keep("paper", "Paper", [ended])
     now = clock.now()
     for ago in range(600, 0, -10):
         values = {("node", "cpu"): 20.0, ("node", "memory"): 4e9, ("i1", "cpu"): 5.0}
@@ -148,6 +152,7 @@ LEAVES = (
     "/state/instance/i1",
     "/state/?kind=agent",
     "/api/market_run_task",
+    "/repairs/paper",
 )
 
 

@@ -18,6 +18,8 @@ from schemathesis.specs.openapi import checks
 
 from appliance import clock, identity, operations, state
 from appliance.admin import accounts, storage, tokens
+from appliance.admin.repairs import kept
+from appliance.admin.repairs.issue import Fix, Issue
 from appliance.config import Settings
 from appliance.market import engine as engines
 from appliance.market import tasks
@@ -67,11 +69,14 @@ def there(app: Flask, settings: Settings, hashed: str) -> dict[str, dict[str, st
     wish = {"input": 1, "metadata": {}, "timeout_s": 60}
     task = tasks.create("ada", "echo", "0.1.0", ada.id, wish)
     tasks.end(task.id, "canceled", error=operations.Canceled())
+    full = Issue("warning", "Full", "90 %", "Free some.", "data", Fix("Free it"))
+    kept.keep("space", "Room", [full])
     named = {"owner": "ada", "name": "echo", "agent": "echo", "version": "0.1.0"}
     return {
         "/api/v1/market/agents": named | {"key": "TOKEN"},
         "/api/v1/market/tasks": {"id": task.id},
         "/api/v1/operations": {"id": operation},
+        "/api/v1/admin/repairs": {"id": "space:data"},
         "/api/v1/vmm/instances": {"id": "i1"},
         "/api/v1/admin/processes": {"name": "dns"},
         "/api/v1/admin/services": {"segment": "dns", "name": "form-dns"},

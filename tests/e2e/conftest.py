@@ -145,6 +145,13 @@ def installed() -> None:
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
 
 
+def forget_machines(folder: Path) -> None:
+    """What libvirt would keep of a node's machines, whose disks go with the folder."""
+    for file in Path("/etc/libvirt/qemu").glob("formation-*.xml"):
+        if f"{folder}/" in file.read_text():
+            file.unlink()
+
+
 @pytest.fixture(scope="module")
 def node(installed: None) -> Iterator[Node]:
     folder = Path(tempfile.mkdtemp(prefix="formation-e2e-", dir="/var/tmp"))
@@ -166,4 +173,5 @@ def node(installed: None) -> Iterator[Node]:
         subprocess.run(
             ["nft", "delete", "table", "inet", "formation"], capture_output=True
         )
+        forget_machines(folder)
         shutil.rmtree(folder, ignore_errors=True)

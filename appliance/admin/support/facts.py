@@ -17,6 +17,7 @@ import psutil
 
 from appliance import cgroups, clock, identity, state, vmm
 from appliance.config import Settings
+from appliance.plain import harmless
 from appliance.supervision import SYSTEMD
 
 Document = dict[str, Any]
@@ -135,6 +136,21 @@ def network(settings: Settings) -> Document:
     report = settings.run_dir / "formnet" / "report.json"
     found = json.loads(report.read_text()) if report.exists() else "no report"
     return {"interfaces": interfaces, "formnet": found}
+
+
+def kernel(settings: Settings) -> str:
+    """What it warned of since its start: dmesg(1)."""
+    done = subprocess.run(
+        ["dmesg", "--level=emerg,alert,crit,err,warn"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=10,
+        check=False,
+    )
+    if done.returncode:
+        raise OSError(done.stderr.strip())
+    return harmless(done.stdout)
 
 
 def libvirt(settings: Settings) -> Document:

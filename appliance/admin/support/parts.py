@@ -116,6 +116,7 @@ PARTS: dict[str, Callable[[Settings], Document]] = {
     "settings.json": settings,
     "services.json": states,
     "processes.json": seen,
+    "kernel.txt": facts.kernel,
     "checks.json": checks,
     "libvirt.json": facts.libvirt,
     "network.json": facts.network,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance import clock
+from appliance.admin.alerts import rules, signals
 from appliance.admin.repairs import how_many, kept
 from appliance.admin.repairs.issue import Fix, Issue
 from appliance.config import Settings
@@ -30,6 +31,13 @@ def test_an_issue_that_is_gone_is_forgotten(settings: Settings) -> None:
     assert kept.worst() == {"space": "ok"}
     with pytest.raises(NotFound, match="space:data"):
         kept.get("space:data")
+
+
+def test_rules_of_alerts_may_be_on_what_checks_find(settings: Settings) -> None:
+    for issues, word in (([FULL, SLOW], "critical"), ([SLOW], "info"), ([], "ok")):
+        kept.keep("space", "Space", issues)
+        assert signals.read(settings)["repair", "space"] == word
+    assert "repair" in rules.known_signals()
 
 
 def test_an_issue_lasts_since_it_became_what_it_is(
