@@ -9,12 +9,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from appliance import clock
 from appliance.admin import processes
 from appliance.config import Settings
 from appliance.metrics import Reading, process
 from appliance.problems import Unavailable
 
 ANSWERING = ("web", "gateway")
+STALE_S = 30.0
 
 
 def read(settings: Settings) -> Iterator[Reading]:
@@ -24,12 +26,15 @@ def read(settings: Settings) -> Iterator[Reading]:
 
 
 def used(settings: Settings) -> Iterator[Reading]:
-    """CPU in percent of one, and memory; nothing of a process that does not run."""
+    """CPU in percent of one, and memory; nothing of a process that does not run, nor
+    from a report that is old."""
     try:
         report = processes.report(settings)
     except Unavailable:
         return
     time = float(report["looked"])
+    if clock.now() - time > STALE_S:
+        return
     for one in report["processes"]:
         if one["pid"]:
             yield from of_process(one, time)

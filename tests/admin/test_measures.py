@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from appliance import clock
 from appliance.admin import measures, processes
 from appliance.config import Settings
 from appliance.metrics import METRICS
@@ -27,8 +28,11 @@ def answered(settings: Settings, time: float, count: int, failed: int) -> None:
     os.utime(file, (time, time))
 
 
-def test_cpu_and_requests_are_measured_between_two_reports(settings: Settings) -> None:
+def test_cpu_and_requests_are_measured_between_two_reports(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rates = Rates()
+    monkeypatch.setattr(clock, "now", lambda: 1010.0)
     assert list(measures.read(settings)) == []
     for looked, cpu_s, count, failed in ((1000, 3.0, 10, 0), (1006, 6.0, 70, 6)):
         report(settings, looked, cpu_s)
@@ -41,6 +45,9 @@ def test_cpu_and_requests_are_measured_between_two_reports(settings: Settings) -
         ("process/web", "requests_failed"): 1.0,
     }
     assert {metric for _, metric in found} <= set(METRICS)
+    monkeypatch.setattr(clock, "now", lambda: 1100.0)  # nobody looks any more
+    kept = {reading.metric for reading in measures.read(settings)}
+    assert kept == {"requests", "requests_failed"}
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"answered": '])
