@@ -3,21 +3,21 @@
 Each row has the hash of the one before it and of itself, so that a row that is changed,
 taken out or put in is found. formation-jobs has formation-state sign the chain's ends
 from time to time: then its newest rows cannot be cut off unseen either, and the oldest
-only by `trim`, which is noted there. A name is in the chain as a salted digest, so that
-it can be erased and the chain still holds.
+only by `trim`, which is noted there. Who it was, from where and on what stand in the
+chain as salted digests, so that a person can be erased and the chain still holds.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import reduce
 from hashlib import sha256
 from operator import or_
 from typing import Any
 
-from peewee import AutoField, FloatField, TextField
+from peewee import AutoField, FloatField, TextField, chunked
 
 from appliance import clock
 from appliance.database import NodeModel, keep_newest, node
@@ -26,7 +26,8 @@ COLUMNS = ("account", "address", "action", "subject", "outcome")
 
 
 class Audit(NodeModel):
-    """`named` is the digest of the account's name with `salt`."""
+    """`named` and `placed` are the digests of the account's name and the address with
+    `salt`, `about` that of the subject with `veil`; older rows have `named` alone."""
 
     id = AutoField()
     time = FloatField()
@@ -37,6 +38,9 @@ class Audit(NodeModel):
     outcome = TextField()
     salt = TextField()
     named = TextField()
+    placed = TextField(default="")
+    about = TextField(default="")
+    veil = TextField(default="")
     previous = TextField()
     hash = TextField()
 
@@ -52,16 +56,16 @@ def link(row: Audit) -> str:
         row.previous,
         repr(row.time),
         row.named,
-        row.address,
+        row.placed or row.address,
         row.action,
-        row.subject,
+        row.about or row.subject,
         row.outcome,
     )
 
 
 def note(account: str, address: str, action: str, subject: str, outcome: str) -> None:
     """Note a change or a refused attempt; no secret may be in `subject`."""
-    salt = secrets.token_hex(8)
+    salt, veil = secrets.token_hex(16), secrets.token_hex(16)
     row = Audit(
         time=clock.now(),
         account=account,
@@ -71,6 +75,9 @@ def note(account: str, address: str, action: str, subject: str, outcome: str) ->
         outcome=outcome,
         salt=salt,
         named=digest(salt, account),
+        placed=digest(salt, address),
+        about=digest(veil, subject),
+        veil=veil,
     )
     with node.atomic("immediate"):
         row.previous = newest_hash()
@@ -128,10 +135,36 @@ def is_noted(address: str, action: str, since: float) -> bool:
     return bool(found.where(Audit.action == action).exists())
 
 
-def erase(account: str) -> int:
-    """Forget a name; what was done stays, the chain holds. Says in how many rows."""
-    gone = Audit.update(account="", salt="").where(Audit.account == account)
-    return int(gone.execute())
+def erase(
+    *names: str,
+    addresses: Iterable[str] = (),
+    mentions: Callable[[str], bool] = "".__eq__,
+) -> int:
+    """Forget a person, known by these names: who and from where, and the subjects that
+    mention it; of rows of nobody known, the addresses. What was done stays, the chain
+    holds. Says in how many rows. Rows of before there were digests of addresses and
+    subjects keep those.
+    """
+    nobody = (Audit.account == "") & Audit.address.in_(list(addresses))
+    person = {"account": "", "salt": ""}
+    theirs = Audit.account.in_(names) | nobody
+    with node.atomic("immediate"):
+        gone = int(
+            Audit.update(**person).where(theirs & (Audit.placed == "")).execute()
+        )
+        covered = theirs & (Audit.placed != "")
+        gone += int(Audit.update(**person, address="").where(covered).execute())
+        texts = Audit.select(Audit.id, Audit.subject).where(Audit.about != "")
+        told = [row.id for row in texts if row.subject and mentions(row.subject)]
+        for some in chunked(told, 500):
+            Audit.update(subject="", veil="").where(Audit.id.in_(some)).execute()
+    return gone
+
+
+def addresses_of(*names: str) -> set[str]:
+    """From where the account that goes by these names did something."""
+    rows = Audit.select(Audit.address).where(Audit.account.in_(names)).distinct()
+    return {str(row.address) for row in rows}
 
 
 def trim(keep: int) -> int:
@@ -174,6 +207,14 @@ def faults(chain: Iterable[Audit], signed: Mapping[str, Any]) -> Iterator[str]:
             yield f"Row {row.id} does not follow row {before.id}: one is gone or new."
         if row.salt and row.named != digest(row.salt, row.account):
             yield f"The account of row {row.id} was changed."
+        if row.salt and row.placed and row.placed != digest(row.salt, row.address):
+            yield f"The address of row {row.id} was changed."
+        if row.veil and row.about != digest(row.veil, row.subject):
+            yield f"The subject of row {row.id} was changed."
+        if not row.salt and (row.account or (row.placed and row.address)):
+            yield f"Row {row.id}, of which the person was erased, has one again."
+        if row.about and not row.veil and row.subject:
+            yield f"Row {row.id}, of which the subject was erased, has one again."
         if row.hash != link(row):
             yield f"Row {row.id} was changed."
         if signed and row.id == signed["last"]:

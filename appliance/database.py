@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,20 @@ def open_reading(database: SqliteDatabase, path: Path) -> None:
         database.close()
     database.init(f"{path.absolute().as_uri()}?mode=ro", uri=True, **PER_THREAD)
     database.connect(reuse_if_open=True)
+
+
+def compact(database: SqliteDatabase, patience_s: float = 10.0) -> bool:
+    """Write the file anew without what was deleted, and empty its write-ahead log;
+    says whether no reader kept that from being done in time."""
+    database.execute_sql("vacuum")
+    pause, end = threading.Event(), time.monotonic() + patience_s
+    while True:
+        busy, *_ = database.execute_sql("pragma wal_checkpoint(truncate)").fetchone()
+        if not busy:
+            return True
+        if time.monotonic() > end:
+            return False
+        pause.wait(0.1)
 
 
 def jot(change: Insert | Update) -> None:

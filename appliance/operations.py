@@ -80,13 +80,15 @@ class Kind:
 
     `owner` tells from subject and parameters which agent it works on by the full
     name, or which account's things; None is nobody's in particular. What is
-    `private` of the parameters is dropped when it ends.
+    `private` of the parameters is dropped when it ends. What `asks_once` asks for the
+    account's right before its first step alone: later ones take the account away.
     """
 
     name: str
     steps: tuple[Step, ...]
     role: str = "developer"
     private: tuple[str, ...] = ()
+    asks_once: bool = False
     owner: Callable[[str, Mapping[str, Any]], str | None] = lambda *of: None
 
 

@@ -153,7 +153,8 @@ def execute(
         if states[step.name] in FAILED:  # a crash cut its undoing short
             _undo(run, kind, step)
             return _end(run, from_document(json.loads(row.error or "{}")), kind.private)
-        allowed = partial(_must_be_allowed, row, kind, authorise)
+        asks = step is kind.steps[0] or not kind.asks_once
+        allowed = partial(_must_be_allowed, row, kind, authorise if asks else None)
         problem = _do(run, step, allowed, make_room)
         if problem is not None:
             _undo(run, kind, step)

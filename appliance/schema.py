@@ -179,6 +179,11 @@ NODE: tuple[str, ...] = (
     """
     alter table session add column proved real not null default 0;
     """,
+    """
+    alter table audit add column placed text not null default '';
+    alter table audit add column about text not null default '';
+    alter table audit add column veil text not null default '';
+    """,
 )
 
 METRICS: tuple[str, ...] = (

@@ -78,6 +78,14 @@ def of(account: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found.items()))
 
 
+def move_agent(agent: str, fresh: str, owner: str) -> None:
+    """The rights on an agent go with it to its new name; its new owner needs none."""
+    for row in on(agent):
+        if row.account != owner:
+            give(fresh, row.account, row.right, row.giver)
+    forget_agent(agent)
+
+
 def forget_agent(agent: str) -> None:
     Share.delete().where(Share.agent == agent).execute()
 

@@ -58,6 +58,7 @@ ROOMS = (
     "account",
     "second_factor",
     "proof",
+    "personal",
     "secrets",
     "shares",
     "reference",

@@ -31,7 +31,8 @@ def begin() -> None:
 
 
 def end(answer: Response) -> Response:
-    """After each request: name it in the answer, and log how it went."""
+    """After each request: name it in the answer, and log how it went. Accounts are in
+    logs by their ids, so that a person can be erased and the logs stay."""
     if "request_id" not in g:
         return answer
     answer.headers[HEADER] = g.request_id
@@ -47,7 +48,7 @@ def end(answer: Response) -> Response:
         route=route(),
         status=answer.status_code,
         ms=round((time.monotonic() - g.began) * 1000),
-        account=account.name if account else "",
+        account=account.id if account else "",
     )
     return answer
 

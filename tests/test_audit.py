@@ -96,6 +96,53 @@ def test_a_name_can_be_erased_and_the_chain_holds(settings: Settings) -> None:
     assert audit.verify(ends) == []
 
 
+def test_a_person_can_be_erased_with_place_and_mention_and_the_chain_holds(
+    settings: Settings,
+) -> None:
+    note(1)
+    audit.note("bo", "192.0.2.1", "POST /roles", "ada", "done")
+    audit.note("bo", "192.0.2.9", "POST /x", "adamant", "done")
+    audit.note("", "192.0.2.1", "POST /login", "", "refused")
+    ends = audit.ends()
+    assert audit.addresses_of("ada", "01") == {"192.0.2.1"}
+    gone = audit.erase(
+        "ada", "01", addresses=["192.0.2.1"], mentions=lambda text: text == "ada"
+    )
+    assert gone == 2
+    rows = [(r.account, r.address, r.subject) for r in audit.rows(9)][::-1]
+    assert rows == [
+        ("", "", "thing"),
+        ("bo", "192.0.2.1", ""),
+        ("bo", "192.0.2.9", "adamant"),
+        ("", "", ""),
+    ]
+    assert audit.verify(ends) == []
+    again = {"account": "eve", "address": "192.0.2.7", "subject": "x"}
+    for column, text in again.items():
+        row = Audit.get_by_id(2 if column == "subject" else 1)
+        before = getattr(row, column)
+        Audit.update(**{column: text}).where(Audit.id == row.id).execute()
+        assert audit.verify(ends), column
+        Audit.update(**{column: before}).where(Audit.id == row.id).execute()
+    assert audit.verify(ends) == []
+
+
+def test_rows_from_before_addresses_were_digests_stay_verifiable(
+    settings: Settings,
+) -> None:
+    row = Audit(time=1.0, account="ada", address="192.0.2.1", action="x", subject="y")
+    row.outcome, row.salt, row.previous = "done", "s", ""
+    row.named = audit.digest("s", "ada")
+    row.hash = audit.link(row)
+    row.save(force_insert=True)
+    note(1)
+    ends = audit.ends()
+    assert audit.verify(ends) == []
+    assert audit.erase("ada") == 2
+    assert audit.rows(9)[-1].address == "192.0.2.1"
+    assert audit.verify(ends) == []
+
+
 def test_what_is_old_goes_and_the_rest_is_signed_anew(
     settings: Settings, records: StateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,3 +57,13 @@ def accept(token: str, password: str) -> accounts.Account:
     accounts.set_password(account.name, password)
     Invitation.delete().where(Invitation.account == account.id).execute()
     return account
+
+
+def of(account: str) -> list[dict[str, str | None]]:
+    """Links that are open for the account of this id, without the links."""
+    rows = Invitation.select().where(Invitation.account == account)
+    return [{"expires": clock.rfc3339(row.expires)} for row in rows]
+
+
+def forget(account: str) -> None:
+    Invitation.delete().where(Invitation.account == account).execute()

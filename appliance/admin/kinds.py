@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance import pack, vmm
-from appliance.admin import settings_change, storage
+from appliance.admin import erasure, settings_change, storage
 from appliance.admin.alerts import delivery
 from appliance.admin.connections import CLOSE
 from appliance.admin.control import CONTROL
@@ -61,6 +61,7 @@ KINDS = (
         owner=volume_owner,
     ),
     settings_change.KIND,
+    erasure.ERASE,
     *delivery.KINDS,
     *mending.KINDS,
     shelf.KIND,

@@ -68,7 +68,7 @@ def write(run: Run) -> None:
     told = [str(change) for change in changes(before, text)] or ["comments alone"]
     for line in told:
         audit.note(name, "local", "settings", line[:300], "done")
-    log.info("settings.written", account=name, changed=told)
+    log.info("settings.written", account=run.account, changed=told)
     run.log(f"{found.path} is written")
 
 

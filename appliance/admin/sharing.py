@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from appliance import shares, state
@@ -35,11 +35,27 @@ def may_see(looker: Account, agent: str) -> bool:
 
 def listing(agent: str) -> list[Given]:
     """Who has a right on the agent beyond its owner, operators and auditors."""
+    return named(shares.on(agent))
+
+
+def about(account: str) -> list[Given]:
+    """What was shared with the account of this id, and by it."""
+    mine = (shares.Share.account == account) | (shares.Share.giver == account)
+    return named(shares.Share.select().where(mine))
+
+
+def named(rows: Iterable[shares.Share]) -> list[Given]:
     names = {row.account: row.name for row in accounts.everyone()}
     names[shares.EVERYONE] = shares.EVERYONE
     return [
-        Given(agent, names[row.account], row.right, names.get(row.giver, ""), row.given)
-        for row in shares.on(agent)
+        Given(
+            row.agent,
+            names[row.account],
+            row.right,
+            names.get(row.giver, ""),
+            row.given,
+        )
+        for row in rows
         if row.account in names
     ]
 

@@ -11,7 +11,7 @@ for no password at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
 
@@ -122,6 +122,12 @@ def remember(account: str, address: str) -> None:
     ).on_conflict_replace().execute()
 
 
+def known(account: str) -> list[str]:
+    """Where the account of this name was logged in lately."""
+    rows = KnownAddress.select().where(KnownAddress.account == account)
+    return sorted(row.address for row in rows)
+
+
 def forget(account: str) -> None:
     KnownAddress.delete().where(KnownAddress.account == account).execute()
 
@@ -142,3 +148,9 @@ def locked_out(*names: str) -> list[str]:
 def release(*names: str) -> None:
     """Forget the failures of the account that goes by these names."""
     Attempt.delete().where(Attempt.account.in_(names)).execute()
+
+
+def release_from(addresses: Iterable[str]) -> None:
+    """Forget the failures that came from these addresses."""
+    near = [network(address) for address in addresses]
+    Attempt.delete().where(Attempt.address.in_(near)).execute()

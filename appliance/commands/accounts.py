@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from appliance.terminal import at, call, plain_errors
+from appliance.terminal import answered, at, call, follow, plain_errors
 
 ACCOUNTS = "/api/v1/admin/accounts"
 TOKENS = "/api/v1/admin/tokens"
@@ -149,6 +149,45 @@ def pair(text: str) -> tuple[str, str]:
     """`OWNER/NAME=RIGHT` as its two parts."""
     agent, _, right = text.partition("=")
     return agent, right
+
+
+@account.command("export")
+@click.argument("name")
+@click.option(
+    "--to", "path", type=click.Path(path_type=Path), help="The file; else NAME.zip."
+)
+@plain_errors
+def account_export(name: str, path: Path | None) -> None:
+    """Save all that is kept about NAME as JSON in a ZIP file, for its eyes alone."""
+    import os
+
+    path = path or Path(f"{name}.zip")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with (
+        answered("GET", at(ACCOUNTS, name, "export")) as answer,
+        os.fdopen(os.open(path, flags, 0o600), "wb") as file,
+    ):
+        for piece in answer.iter_bytes():
+            file.write(piece)
+    click.echo(f"{path} has all that is kept about {name}.")
+
+
+@account.command("erase")
+@click.argument("name")
+@click.option("--hand-over-to", "heir", default="", help="Whose its agents become.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@plain_errors
+def account_erase(name: str, heir: str, yes: bool) -> None:
+    """Erase NAME: its agents are deleted or handed over, nothing names it any more."""
+    found = call("GET", at(ACCOUNTS, name, "erasure"))
+    fate = f"go to {heir}" if heir else "are deleted with their volumes"
+    for agent in found["agents"]:
+        click.echo(f"{agent}")
+    click.echo(f"{len(found['agents'])} agents {fate}; {found['tasks']} tasks stay.")
+    if not yes:
+        click.confirm(f"Erase {name}? This cannot be undone.", abort=True)
+    body = {"confirm": name, "hand_over_to": heir}
+    follow(call("POST", at(ACCOUNTS, name, "erasure"), json=body)["id"])
 
 
 def say_link(found: dict[str, Any]) -> None:

@@ -38,6 +38,18 @@ def put(owner: str, agent: str, name: str, value: str) -> None:
     ).on_conflict_replace().execute()
 
 
+def hand_over(owner: str, agent: str, heir: str) -> None:
+    """They are the heir's from now on, sealed as they are."""
+    Secret.update(owner=heir).where(
+        (Secret.owner == owner) & (Secret.agent == agent)
+    ).execute()
+
+
+def forget_all(owner: str) -> None:
+    """Those too that were set for an agent that never was."""
+    Secret.delete().where(Secret.owner == owner).execute()
+
+
 def names(owner: str, agent: str) -> list[str]:
     """Which secrets are set; never their values."""
     return sorted(_changed(owner, agent))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -130,6 +131,41 @@ def on_agents_of(account: str, *others: str) -> Any:
         theirs = Task.owner == (owners.account_of(owner) or owner)
         condition |= theirs & (Task.agent == name)
     return condition
+
+
+def hand_over(agent: str, account: str) -> None:
+    """The tasks on an agent go with it to the account of this id."""
+    owner, _, name = agent.partition("/")
+    theirs = Task.owner == (owners.account_of(owner) or owner)
+    Task.update(owner=account).where(theirs & (Task.agent == name)).execute()
+
+
+def reword(name: str, say: Callable[[Any], Any]) -> int:
+    """Let `say` word anew what the node itself said of tasks, where a name stands in
+    it; says how often. What callers and agents wrote stays."""
+    count = 0
+    said: tuple[tuple[Any, str], ...] = (
+        (Task, "error"),
+        (Task, "attempts"),
+        (TaskEvent, "body"),
+    )
+    for table, column in said:
+        field = getattr(table, column)
+        for row in list(table.select().where(field.contains(name))):
+            before = getattr(row, column)
+            text = json.dumps(say(json.loads(before)))
+            if text != before:
+                table.update(**{column: text}).where(table.id == row.id).execute()
+                count += 1
+    return count
+
+
+def given_by(account: str) -> Iterator[dict[str, Any]]:
+    """Every task that is kept of those that the account of this id gave, with what
+    went in, the oldest first."""
+    query = Task.select().where(Task.caller == account).order_by(Task.id)
+    for task in query.iterator():
+        yield {**as_document(task), "request": json.loads(task.request)}
 
 
 def agent_of(task: Task) -> str:

@@ -74,7 +74,18 @@ def remove(kind: str, id_: str) -> None:
         _ask({"kind": kind, "id": id_, "body": {}, "deleted": True})
 
 
+def forget(name: str) -> int:
+    """Erase what deleted records still tell of the account of this name, which had
+    them; says how many there were. For formation-jobs alone."""
+    return int(_talk({"forget": name})["forgotten"])
+
+
 def _ask(request: dict[str, Any]) -> Record:
+    return Record(**_talk(request)["record"])
+
+
+def _talk(request: dict[str, Any]) -> dict[str, Any]:
+    """The answer of formation-state; raises its problem."""
     path = settings().run_dir / "state.sock"
     try:
         with socket.socket(socket.AF_UNIX) as link:
@@ -84,15 +95,15 @@ def _ask(request: dict[str, Any]) -> Record:
                 BrokenPipeError
             ):  # it refused at once, and says why
                 link.sendall(json.dumps(request).encode() + b"\n")
-            answer = json.loads(link.makefile("rb").readline())
+            answer: dict[str, Any] = json.loads(link.makefile("rb").readline())
     except (OSError, ValueError) as error:
         raise EngineGone(
             "state-unavailable",
             f"formation-state does not answer ({error}); nothing was changed. Its log "
             "says why: form logs state.",
         ) from None
-    if "record" in answer:
-        return Record(**answer["record"])
+    if "problem" not in answer:
+        return answer
     problem = from_document(answer["problem"])
     if problem.status == 503:  # it may be over soon: steps of operations wait
         raise EngineGone(problem.name, problem.detail)

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,9 @@ class StateServer(socketserver.ThreadingUnixStreamServer):
     def answer(self, line: bytes, uid: int) -> dict[str, Any]:
         """The record that was written, or the problem."""
         try:
+            name = forgotten(line)
+            if name is not None:
+                return self._forget(name, uid)
             record = self._write(parse(line), uid)
         except Problem as problem:
             return {"problem": problem.document()}
@@ -158,6 +162,12 @@ class StateServer(socketserver.ThreadingUnixStreamServer):
             return {"problem": unwritten(error).document()}
         self._written(record["kind"])
         return {"record": record}
+
+    def _forget(self, name: str, uid: int) -> dict[str, Any]:
+        if uid not in (0, os.getuid()):
+            raise Problem("not-allowed", f"uid {uid} erases nobody.", status=403)
+        with self._lock:
+            return {"forgotten": self._store.forget(partial(is_of, name))}
 
     def _write(self, wish: Mapping[str, Any], uid: int) -> dict[str, Any]:
         if not may_write(wish["kind"], uid, self._web_uid):
@@ -176,6 +186,20 @@ class StateServer(socketserver.ThreadingUnixStreamServer):
                 if body == known.body:
                     return asdict(known)
             return asdict(self._store.write(kind, id_, body, deleted=wish["deleted"]))
+
+
+def forgotten(line: bytes) -> str | None:
+    """The account's name that a wish to forget has; None of any other wish."""
+    with contextlib.suppress(ValueError, RecursionError):
+        wish = json.loads(line)
+        if isinstance(wish, dict) and isinstance(wish.get("forget"), str):
+            return str(wish["forget"])
+    return None
+
+
+def is_of(name: str, id_: str) -> bool:
+    """Whether a record's id says that it was of the account of this name."""
+    return id_.startswith(f"{name}/")
 
 
 def unwritten(error: Exception) -> Problem:

@@ -11,7 +11,7 @@ from typing import Any
 
 from peewee import OperationalError, SqliteDatabase
 
-from appliance import clock
+from appliance import clock, database
 from appliance.database import PER_THREAD, open_database
 from appliance.problems import EngineGone, Problem
 from appliance.state.records import KINDS, Record, sign, tick
@@ -272,6 +272,24 @@ class Store(Reader):
             "from header where kind=? and id=? order by hlc desc limit ?)",
             (*key, *key, self._headers_kept),
         )
+
+    def forget(self, mentions: Callable[[str], bool]) -> int:
+        """Drop tombstones, with their headers, whose ids these are, and what is left
+        of them in the file; says how many. Where other nodes may hold the records yet,
+        their tombstones stay: without them they would come back."""
+        query = "select kind, id from record where deleted=1"
+        gone = [key for key in self.database.execute_sql(query) if mentions(key[1])]
+        if self.count("node") > 1:
+            return 0
+        with self.database.atomic("immediate"):
+            for key in gone:
+                for table in ("record", "header"):
+                    self.database.execute_sql(
+                        f"delete from {table} where kind=? and id=?",  # noqa: S608
+                        key,
+                    )
+        database.compact(self.database)
+        return len(gone)
 
 
 def read_witness(path: Path) -> Own | None:

@@ -161,6 +161,23 @@ class DeletedAccount(Answer):
     left_behind: dict[str, int] = Field(description="What it owned, which goes on.")
 
 
+class Erasure(Answer):
+    account: str
+    agents: list[str]
+    instances: int
+    tasks: int
+    tokens: int
+    sessions: int
+    hindrance: str = Field(description="Why it cannot be; empty where it can.")
+
+
+class ErasureWish(Wish):
+    confirm: str = Field(description="The account's name, against slips.")
+    hand_over_to: str = Field(
+        "", description="Whose its agents become; left out, they are deleted."
+    )
+
+
 class AuditRow(Answer):
     id: int
     time: Moment

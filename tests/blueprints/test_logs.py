@@ -115,7 +115,11 @@ def test_every_answer_has_an_id_and_so_has_what_is_logged(
     id_ = answer.headers["X-Request-ID"]
     assert [event["request_id"] for event in written] == [id_] * len(written)
     said = written[-1]
-    assert (said["event"], said["status"], said["account"]) == ("request", 404, "ada")
+    assert (said["event"], said["status"], said["account"]) == (
+        "request",
+        404,
+        ada.account.id,
+    )
     assert said["route"] == "/api/v1/operations/<id_>"
 
 
