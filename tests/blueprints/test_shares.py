@@ -7,14 +7,16 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
+from click.testing import CliRunner, Result
 from flask import Flask
 
-from appliance import events, identity, operations, shares, state
+from appliance import cli, events, identity, operations, shares, state
 from appliance.admin import accounts, sharing
 from appliance.admin.rights import authorise
+from appliance.commands import agents as commands
 from appliance.config import Settings
 from appliance.market import tasks
-from appliance.problems import Problem
+from appliance.problems import Problem, from_document
 
 from .conftest import Person
 from .test_access import SAFE
@@ -407,3 +409,31 @@ def test_a_role_that_calls_has_no_changing_route(app: Flask, gus: Person) -> Non
                     path[1], method=method, headers={"X-CSRF-Token": gus.csrf}
                 )
                 assert answer.status_code == 403, f"{method} {path[1]}"
+
+
+def test_by_command(
+    ada: Person, cy: Person, operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bearer, client = ada.bearer("admin"), ada.app.test_client()
+
+    def call(method: str, path: str, json: object = None) -> object:
+        answer = client.open(path, method=method, json=json, headers=bearer)
+        if answer.status_code >= 400:
+            raise from_document(answer.get_json())
+        return answer.get_json()
+
+    monkeypatch.setattr(commands, "call", call)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(cli.main, ["agent", *words])
+
+    assert run("share", "velvet", "cy", "--right", "view").exit_code == 0
+    assert run("share", AGENT, "everyone").exit_code == 0
+    listed = run("rights", "velvet").output
+    for line in ("bo", "owner", "cy", "view", "everyone", "call", "by ada"):
+        assert line in listed
+    wrong = run("share", "velvet", "cy", "--right", "own")
+    assert wrong.exit_code == 1
+    assert "one of call, view, manage" in wrong.output
+    assert run("unshare", "velvet", "cy").exit_code == 0
+    assert [row.account for row in shares.on(AGENT)] == ["everyone"]
