@@ -117,7 +117,7 @@ def erase_form(name: str) -> Any:
 @blueprint.get(f"{OWN}/export")
 @requires("account", "admin")
 @proved(EXPORT)
-@answers(media=ZIP)
+@answers(media=ZIP, problems=(404,))
 def export_own() -> Any:
     """All that is kept about the own account, as JSON documents in a ZIP file."""
     return archive(g.account.name)
@@ -125,7 +125,7 @@ def export_own() -> Any:
 
 @blueprint.get(f"{OWN}/erasure")
 @requires("account", "admin")
-@answers(Erasure)
+@answers(Erasure, problems=(404,))
 def prospect_own() -> Any:
     """What erasing the own account would take."""
     return jsonify(erasure.as_document(erasure.prospect(g.account.name)))
@@ -135,7 +135,7 @@ def prospect_own() -> Any:
 @requires("account", "admin")
 @proved(ERASE)
 @takes(ErasureWish)
-@answers(Operation, 202, problems=(409,), headers=LOCATION)
+@answers(Operation, 202, problems=(404, 409), headers=LOCATION)
 def erase_own(body: ErasureWish) -> Any:
     """Erase the own account; its agents are deleted or handed over."""
     return accepted(erase(g.account.name, body.confirm, body.hand_over_to))

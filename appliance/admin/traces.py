@@ -54,6 +54,12 @@ def word(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
 
 
+def owner(name: str) -> re.Pattern[str]:
+    """The name as that of an owner: of an agent's full name, or in a domain."""
+    said = re.escape(name)
+    return re.compile(rf"(?<![\w./-]){said}(?=/)|(?<=[\w-]\.){said}(?=\.[a-z])")
+
+
 def mentions(name: str) -> Callable[[str], bool]:
     found = word(name)
     return lambda text: bool(found.search(text))
@@ -70,7 +76,7 @@ def renamed(value: Any, name: str, pseudonym: str, key: str = "") -> Any:
         return value
     if key in SENTENCES or (key in NAMES and value == name):
         return word(name).sub(pseudonym, value)
-    return re.sub(rf"(?<![\w./-]){re.escape(name)}(?=/)", pseudonym, value)
+    return owner(name).sub(pseudonym, value)
 
 
 def cleanse(name: str, pseudonym: str) -> int:
@@ -115,7 +121,7 @@ def patterns(name: str, addresses: Iterable[str]) -> list[re.Pattern[bytes]]:
     that says so; and the addresses."""
     said = re.escape(name.encode())
     found = [
-        re.compile(rb"(?<![\w./-])" + said + rb"(?=/)"),
+        re.compile(owner(name).pattern.encode()),
         re.compile(
             rb"(?<![\w-])(?:"
             + KEYS

@@ -327,6 +327,7 @@ def test_where_agents_cannot_go_the_account_stays(
         ("account=bo x", False),
         ('{"account": "bo"}', False),
         ("agent bo/echo", False),
+        ("asked for echo.bo.internal", False),
         ("from 203.0.113.77:51234 came", False),
         ("from 1203.0.113.77", True),
         ("from 203.0.113.770", True),
@@ -364,6 +365,7 @@ def test_a_name_that_is_a_word_leaves_other_meanings_alone() -> None:
         "owner_name": "done",
         "agent": "done/echo",
         "image": "/x/done/y",
+        "names": ["echo.done.internal", "done.internal", "echo.done"],
         "steps": [{"name": "done", "detail": "done/echo is done"}],
         "n": 1,
     }
@@ -372,6 +374,7 @@ def test_a_name_that_is_a_word_leaves_other_meanings_alone() -> None:
         "owner_name": "gone-1",
         "agent": "gone-1/echo",
         "image": "/x/done/y",
+        "names": ["echo.gone-1.internal", "done.internal", "echo.done"],
         "steps": [{"name": "gone-1", "detail": "gone-1/echo is gone-1"}],
         "n": 1,
     }
