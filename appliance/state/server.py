@@ -198,8 +198,9 @@ def forgotten(line: bytes) -> str | None:
 
 
 def is_of(name: str, id_: str) -> bool:
-    """Whether a record's id says that it was of the account of this name."""
-    return id_.startswith(f"{name}/")
+    """Whether a record's id says that it was of the account of this name: that of its
+    agent, a version of it, or a domain."""
+    return id_.startswith(f"{name}/") or f".{name}." in id_
 
 
 def unwritten(error: Exception) -> Problem:

@@ -83,7 +83,8 @@ def agent(owner: Account, name: str, runs: bool = True) -> None:
     state.put("build", "b", {"image": "i", "operation": "", "created": ""})
     state.put("version", f"{full}@1", {**version, "image": "i"})
     state.put("deployment", f"d-{name}", {"agent": full, "account": owner.id})
-    state.put("domain", f"{name}.formation.internal", {"agent": full})
+    for domain in (name, f"{name}.{owner.name}"):
+        state.put("domain", f"{domain}.formation.internal", {"agent": full})
     if runs:
         state.put(
             "instance",
