@@ -1,13 +1,13 @@
 """marketplace: agents, versions, deployments, tasks."""
 
-from appliance.market.handing import (
+from appliance.market.estate import (
     agents_of,
     deploy_again,
     forget_owner,
     must_have_room,
 )
-from appliance.market.handing import delete as delete_agent
-from appliance.market.handing import hand_over as hand_over_agent
+from appliance.market.estate import delete as delete_agent
+from appliance.market.estate import hand_over as hand_over_agent
 from appliance.market.leftovers import sweep
 from appliance.market.orders import again
 from appliance.market.secrets import in_clear as secrets_in_clear

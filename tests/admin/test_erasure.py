@@ -272,9 +272,9 @@ def test_a_kill_after_any_step_loses_nothing(
     [
         "market.withdraw.unname",
         "market.secrets.hand_over",
-        "market.handing.move_volumes",
-        "market.handing._register_anew",
-        "market.handing._withdraw",
+        "market.estate.move_volumes",
+        "market.estate._register_anew",
+        "market.estate._withdraw",
         "market.orders.again",
         "admin.erasure.drop",
         "admin.traces.cleanse",
