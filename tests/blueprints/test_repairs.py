@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 
-from appliance import clock, operations, runner
+from appliance import audit, clock, operations, runner
 from appliance.admin.repairs import kept
 from appliance.admin.repairs.issue import Fix, Issue
 from appliance.admin.support import shelf
@@ -65,6 +65,12 @@ def test_a_fix_leads_to_its_operation(found: None, ada: Person) -> None:
     answer = ada.browser.post("/repairs/space:data/fix", data={"csrf": ada.csrf})
     assert answer.headers["Location"].startswith("/operations/")
     assert [row.kind for row in operations.recent()] == ["repair"]
+    (noted,) = audit.rows(1)
+    assert (noted.account, noted.action, noted.subject) == (
+        "ada",
+        "POST /repairs/<id>/fix",
+        "space:data",
+    )
     busy = ada.browser.post("/repairs/space:data/fix", data={"csrf": ada.csrf})
     assert busy.status_code == 409
     assert "one thing is mended at a time" in busy.text

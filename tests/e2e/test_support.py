@@ -121,7 +121,7 @@ def test_no_log_and_no_bundle_has_a_secret(node: Node) -> None:
     for kind, secret in secrets.items():
         for name, text in {**logs, **found}.items():
             assert secret not in text, f"the {kind} is in {name}"
-    assert "missing" not in said
+    assert said.count("missing") == said.count("missing: kernel.txt")  # in containers
     assert json.loads(found["processes.json"])["keeper"] == "supervisord"
     assert json.loads(found["records.json"])["counts"]["account"] == 1
 

@@ -26,7 +26,7 @@ from appliance import (
     vmm,
 )
 from appliance import supervision as keepers
-from appliance.admin import accounts, caddy, settings_history
+from appliance.admin import accounts, caddy, processes, settings_history
 from appliance.admin.alerts import delivery, signals, targets
 from appliance.admin.repairs import looking, mending
 from appliance.admin.repairs.checks import instances, kvm, space
@@ -240,6 +240,10 @@ def test_a_port_of_another_program_is_found(
     assert found.subject == "tcp-8443"
     assert f"process {os.getpid()}" in found.text
     assert "http.https_port" in found.cure
+    link = {"kind": "tcp", "local": "0.0.0.0:8443"}
+    seen = {"processes": [{"name": "caddy", "connections": [link]}]}
+    monkeypatch.setattr(processes, "look", lambda of: seen)
+    assert list(ports.find(node)) == []  # it began since the report was written
     there[:] = [Listener("udp", "127.0.0.1", node.dns.port)]
     assert list(ports.find(node)) == []  # form-dns is not chosen
     choose(node, ["form-dns"])
