@@ -176,7 +176,8 @@ def test_a_bundle_is_made_by_an_operation_and_taken_along(
     runner.execute(row.id, "jobs")
     made = operations.get(row.id)
     assert made.state == "completed", made.error
-    assert f"/repairs/support/{row.id}" in ada.browser.get("/repairs/").text
+    for page in ("/repairs/", f"/operations/{row.id}"):
+        assert f"/repairs/support/{row.id}" in ada.browser.get(page).text
     (one,) = ada.browser.get(SUPPORT).get_json()["bundles"]
     for path in (f"{SUPPORT}/{row.id}", f"/repairs/support/{row.id}"):
         with ada.browser.get(path) as answer:

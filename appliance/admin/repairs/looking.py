@@ -25,7 +25,16 @@ def repairs() -> Mapping[str, Repair]:
     """Every check by name: a module each, and those of plug-ins."""
     modules = (m.name for m in iter_modules(checks.__path__, f"{checks.__name__}."))
     own = [import_module(name).REPAIR for name in modules]
-    return {one.name: one for one in (*own, *plugins("formation.repairs").values())}
+    return {one.name: one for one in (*own, *added())}
+
+
+def added() -> Iterable[Repair]:
+    """What packages add; one that is broken must not keep the node's own from it."""
+    try:
+        return plugins("formation.repairs").values()
+    except Exception:  # noqa: BLE001
+        log.exception("repairs.unloaded")
+        return ()
 
 
 def refresh(settings: Settings) -> None:

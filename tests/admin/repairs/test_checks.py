@@ -122,6 +122,18 @@ def test_a_package_adds_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
     looking.repairs.cache_clear()
 
 
+def test_a_package_that_is_broken_leaves_the_nodes_own_checks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(group: str) -> None:
+        raise ImportError("no module named roof")
+
+    monkeypatch.setattr(looking, "plugins", fail)
+    looking.repairs.cache_clear()
+    assert "space" in looking.repairs()
+    looking.repairs.cache_clear()
+
+
 @given(st.floats(0, 100), st.floats(0, 100))
 def test_a_fuller_disk_is_never_less_bad(one: float, other: float) -> None:
     order = [None, "warning", "critical"]
