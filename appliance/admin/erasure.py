@@ -23,6 +23,7 @@ from appliance.admin import (
 )
 from appliance.admin.accounts import Account, Credential
 from appliance.admin.rights import may
+from appliance.admin.support import shelf
 from appliance.config import settings
 from appliance.market import given_by
 from appliance.operations import LIVE, Kind, Operation, Run, Step
@@ -196,6 +197,8 @@ def clean_logs(run: Run) -> None:
     files = [path for path in settings().log_dir.rglob("*") if path.is_file()]
     count = sum(traces.overwrite(path, wanted) for path in files)
     run.log(f"{count} places in {len(files)} files of logs were overwritten")
+    gone = shelf.clear(settings())
+    run.log(f"{gone} support bundles, which hold parts of the logs, are gone")
 
 
 def finish(run: Run) -> None:

@@ -19,6 +19,7 @@ from peewee import Model
 
 from appliance import database, market
 from appliance.admin.alerts import store as alerts
+from appliance.admin.alerts.delivery import Delivery
 from appliance.admin.repairs.kept import Found
 from appliance.admin.settings_history import SettingChange
 from appliance.events import Event
@@ -37,7 +38,7 @@ TEXTS: tuple[tuple[type[Model], tuple[str, ...]], ...] = (
 """Tables with sentences, in which a name may stand."""
 DOCUMENTS = ("params", "memory", "steps", "result", "error")
 NAMES = frozenset({"account", "owner", "owner_name", "name"})
-SENTENCES = frozenset({"detail", "title"})
+SENTENCES = frozenset({"detail", "title", "value"})
 """Members of documents that hold a name, and such that hold sentences."""
 
 
@@ -94,7 +95,17 @@ def cleanse(name: str, pseudonym: str) -> int:
                     table.update(**{column: text}).where(mine).execute()
                     count += 1
     count += market.reword_tasks(name, partial(renamed, name=name, pseudonym=pseudonym))
+    count += _cleanse_messages(name, pseudonym)
     return count + _cleanse_operations(name, pseudonym)
+
+
+def _cleanse_messages(name: str, pseudonym: str) -> int:
+    """Of alerts, as they were sent or wait to be."""
+    rows = list(Delivery.select().where(Delivery.body.contains(name)))
+    for row in rows:
+        text = json.dumps(renamed(json.loads(row.body), name, pseudonym))
+        Delivery.update(body=text).where(Delivery.id == row.id).execute()
+    return len(rows)
 
 
 def _cleanse_operations(name: str, pseudonym: str) -> int:

@@ -21,7 +21,10 @@ from appliance.admin import (
     traces,
 )
 from appliance.admin.accounts import Account
+from appliance.admin.alerts import delivery
+from appliance.admin.alerts.message import Message
 from appliance.admin.rights import authorise
+from appliance.admin.support import shelf
 from appliance.config import Settings
 from appliance.market import secrets, tasks
 from appliance.problems import Conflict, Invalid, Problem
@@ -71,6 +74,13 @@ def person(settings: Settings, ada: Account) -> Account:
     log = settings.log_dir / "web.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     line = {"level": "info", "account": NAME, "agent": f"{NAME}/echo"}
+    told = Message(
+        "1", "n", "firing", "r", f"{NAME}/echo fails", "x", "1", "bad", "", ""
+    )
+    delivery.add(told, "mail")
+    bundle = shelf.folder(settings) / f"{clock.new_id()}.tar.gz"
+    bundle.parent.mkdir()
+    bundle.write_text(f"parts of logs, with {NAME}")
     log.write_text(f"{json.dumps(line)}\nremote_ip {ADDRESS}\nit ends\n")
     return made
 

@@ -40,6 +40,8 @@ def test_tasks_count_for_the_node_and_the_instance_that_answered(
     assert found(engine) == {
         ("node", "tasks"): 4,
         ("node", "tasks_failed"): 2,
+        ("node", "tasks_waiting"): 0,
+        ("node", "tasks_working"): 0,
         ("a", "tasks"): 2,
         ("a", "tasks_failed"): 1,
         ("b", "tasks"): 0,

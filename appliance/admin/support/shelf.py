@@ -98,6 +98,14 @@ def trim(config: Settings) -> int:
     return gone
 
 
+def clear(config: Settings) -> int:
+    """Remove all of them; says how many went."""
+    found = bundles(config)
+    for one in found:
+        file(config, one.id).unlink(missing_ok=True)
+    return len(found)
+
+
 def document(one: Bundle) -> dict[str, object]:
     return {**asdict(one), "made": clock.rfc3339(one.made)}
 
