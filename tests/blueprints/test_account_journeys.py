@@ -137,3 +137,19 @@ def test_a_token_in_use_is_revoked_and_its_next_request_is_refused(
     ada_page.get_by_role("row", name="a robot").get_by_role("button").click()
     expect(ada_page.get_by_text("No tokens yet")).to_be_visible()
     assert use() == 401
+
+
+def test_a_fragment_that_needs_a_proof_becomes_the_form_and_goes_on(
+    settings: Settings, ada_page: Page
+) -> None:
+    ada_page.goto("/pack/deploy")  # a page with htmx
+    age(settings)
+    ada_page.evaluate(
+        """() => htmx.ajax("POST", "/account/tokens", {
+          source: "main", target: "main", swap: "innerHTML",
+          values: {name: "a robot", scopes: "admin", days: "1"},
+        })"""
+    )
+    ada_page.get_by_label("Password of ada").fill(PASSWORD)
+    ada_page.get_by_role("button", name="Go on").click()
+    expect(ada_page.get_by_text("The token a robot")).to_be_visible()

@@ -124,7 +124,13 @@ def node(settings: Settings, logged_in: FlaskClient) -> str:
 
 def main_pages(operation: str) -> list[str]:
     declared = [page.path for one in services().values() for page in one.pages]
-    own = ["/vmm/i1", "/services/form-dns", f"/operations/{operation}"]
+    own = [
+        "/vmm/i1",
+        "/services/form-dns",
+        f"/operations/{operation}",
+        "/market/ada/echo",
+        "/account/erase",
+    ]
     return [*declared, "/more", *own]
 
 
