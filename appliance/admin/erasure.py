@@ -111,6 +111,7 @@ def check(run: Run) -> None:
         raise Problem("not-allowed", "Not done: only operators may.", status=403)
     must_be_possible(row, run.params["heir"])
     run.memory["pseudonym"] = f"gone-{clock.new_id()[-10:]}"
+    run.memory["was_disabled"] = row.disabled is not None
 
 
 def close(run: Run) -> None:
@@ -131,8 +132,8 @@ def close(run: Run) -> None:
 
 
 def reopen(run: Run) -> None:
-    """Undo: where its agents could not go, the account stays."""
-    if accounts.exists(run.params["name"]):
+    """Undo: where its agents could not go, the account stays as it was."""
+    if accounts.exists(run.params["name"]) and not run.memory["was_disabled"]:
         accounts.disable(run.params["name"], disabled=False)
 
 

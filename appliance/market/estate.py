@@ -55,7 +55,7 @@ def hand_over(run: Run, agent: str, heir: str, account: str) -> None:
     """The agent becomes one of the account `account`, whose name is `heir`."""
     owner, _, name = agent.partition("/")
     turns.wait(run, agent)
-    _remember_what_runs(run, agent)
+    _begin(run, agent, f"{heir}/{name}")
     part = replace(run, subject=agent)
     withdraw.release(part)
     withdraw.unname(part)
@@ -79,8 +79,13 @@ def deploy_again(run: Run, heir: str, account: str) -> None:
             run.log(f"{heir}/{name} is deployed again by the operation {made}")
 
 
-def _remember_what_runs(run: Run, agent: str) -> None:
-    """Which version runs, before a crash can make it unknown."""
+def _begin(run: Run, agent: str, fresh: str) -> None:
+    """Remember which version runs, before a crash can make that unknown; and that the
+    new name was free."""
+    if agent not in run.memory.get("moving", []):
+        if state.find("agent", fresh) is not None:
+            raise Conflict("agent-taken", f"There is an agent {fresh} by now.")
+        run.remember(moving=[*run.memory.get("moving", []), agent])
     running = [r.body for r in state.select("instance", agent=agent)]
     wanted = [body for body in running if body.get("desired") == "running"]
     ran = run.memory.get("ran", {})

@@ -319,6 +319,35 @@ def test_a_kill_in_the_middle_of_a_step_loses_nothing(
     assert operations.recent(1)[0].kind == "deploy"
 
 
+def test_an_agent_that_came_meanwhile_is_not_written_over(
+    ada: Account, person: Account
+) -> None:
+    made = erasure.request(NAME, "ada", ada)
+
+    def meanwhile(id_: str, step: str) -> None:
+        if step == "close":
+            state.put("agent", "ada/echo", {"owner_name": "ada", "name": "echo"})
+
+    runner.execute(made, "w", crash=meanwhile, authorise=authorise)
+    assert operations.get(made).state == "failed"
+    found = state.find("agent", "ada/echo")
+    assert found and "latest" not in found.body
+    assert state.find("instance", "i-echo")
+    assert accounts.credential(NAME).disabled is None
+
+
+def test_a_disabled_account_stays_disabled_where_it_cannot_go(
+    ada: Account, person: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(id_: str) -> None:
+        raise Conflict("busy", "It is busy.")
+
+    accounts.disable(NAME)
+    monkeypatch.setattr("appliance.vmm.shutdown", busy)
+    assert erase(ada).state == "failed"
+    assert accounts.credential(NAME).disabled is not None
+
+
 def test_where_agents_cannot_go_the_account_stays(
     ada: Account, person: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
