@@ -83,6 +83,16 @@ def _find(connection: libvirt.virConnect, instance: str) -> libvirt.virDomain | 
     return None
 
 
+@contextlib.contextmanager
+def _unless_gone() -> Iterator[None]:
+    """To end a domain that somebody else ended just now is no error."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+
+
 def define(xml: str) -> None:
     with connected() as connection:
         connection.defineXML(xml)
@@ -98,7 +108,7 @@ def start(instance: str) -> None:
 
 def ask_shutdown(instance: str) -> None:
     """Ask the guest, by its agent or else by the power button."""
-    with connected() as connection:
+    with connected() as connection, _unless_gone():
         domain = _find(connection, instance)
         if domain is None or not domain.isActive():
             return
@@ -110,7 +120,7 @@ def ask_shutdown(instance: str) -> None:
 
 def destroy(instance: str) -> None:
     """Cut the power."""
-    with connected() as connection:
+    with connected() as connection, _unless_gone():
         domain = _find(connection, instance)
         if domain is not None and domain.isActive():
             with contextlib.suppress(libvirt.libvirtError):
@@ -120,7 +130,7 @@ def destroy(instance: str) -> None:
 def undefine(instance: str) -> None:
     """Cut the power and forget the domain."""
     destroy(instance)
-    with connected() as connection:
+    with connected() as connection, _unless_gone():
         domain = _find(connection, instance)
         if domain is not None:
             domain.undefine()

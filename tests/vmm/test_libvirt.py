@@ -9,7 +9,7 @@ import libvirt as bindings
 import pytest
 
 from appliance import config
-from appliance.problems import EngineGone
+from appliance.problems import EngineGone, Unavailable
 from appliance.vmm import libvirt
 
 XML = """<domain type="test"><name>formation-one</name><memory>8192</memory>
@@ -34,6 +34,21 @@ def test_a_domain_from_definition_to_nothing(driver: None) -> None:
     libvirt.undefine("one")
     libvirt.undefine("one")
     assert libvirt.state("one") == "absent"
+
+
+@pytest.mark.parametrize("end", ["ask_shutdown", "destroy", "undefine"])
+def test_who_ends_a_domain_that_another_ended_meanwhile_is_not_told_so(
+    driver: None, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    libvirt.define(XML)
+    libvirt.start("one")
+    with libvirt.connected() as connection:
+        found = libvirt._find(connection, "one")
+    libvirt.undefine("one")
+    monkeypatch.setattr(libvirt, "_find", lambda connection, instance: found)
+    getattr(libvirt, end)("one")
+    with pytest.raises(Unavailable, match="Domain not found"):
+        libvirt.guest_agent_answers("one")
 
 
 def test_what_happens_to_a_domain_is_told(driver: None) -> None:
