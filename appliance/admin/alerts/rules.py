@@ -210,7 +210,9 @@ DEFAULTS = {
 
 def known_signals() -> dict[str, str]:
     """Every signal that a rule may be about, with what it says."""
-    measured = {m.name: f"{m.title}, {m.unit}" for m in METRICS.values()}
+    measured = {
+        m.name: f"{m.title}, {m.unit}" if m.unit else m.title for m in METRICS.values()
+    }
     return {**measured, **NUMBERS, **WORDS}
 
 
