@@ -105,8 +105,9 @@ def held() -> dict[str, state.Record]:
 
 def gpus() -> list[dict[str, Any]]:
     """This node's GPUs with their holders, as JSON members."""
-    holders = held()
-    return [_document(gpu, holders) for gpu in cards(devices())]
+    found = cards(devices())
+    holders = held() if found else {}
+    return [_document(gpu, holders) for gpu in found]
 
 
 def _document(gpu: Gpu, holders: dict[str, state.Record]) -> dict[str, Any]:
