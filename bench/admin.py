@@ -80,9 +80,9 @@ def machines() -> str:
 def fill() -> tuple[str, str]:
     """The instances, and an operator: the cookie of its session, and its API token."""
     from appliance import state
-    from appliance.admin import accounts, sessions, tokens
+    from appliance.admin import accounts, sessions
 
-    web.fill()
+    token = web.fill()
     account = accounts.operator()
     assert account is not None
     (first, *_) = state.select("instance")
@@ -91,7 +91,7 @@ def fill() -> tuple[str, str]:
     for number in range(INSTANCES):
         state.put("instance", f"i{number}", body | {"name": f"echo-{number}"})
     cookie = sessions.begin(account.id, "192.0.2.1", "bench")
-    return cookie, tokens.create(account, "bench", ["admin"])[0]
+    return cookie, token
 
 
 def measure_machines(ended: threading.Event) -> None:
@@ -231,9 +231,9 @@ def measure_pages(run: Path, cookie: str) -> None:
         figure("/metrics, median", scrape, "ms", peer, "under 50 ms", scrape < 50)
 
 
-def measure_dashboards(run: Path, gateway: subprocess.Popen[bytes]) -> None:
+def measure_dashboards(run: Path, token: str, gateway: subprocess.Popen[bytes]) -> None:
     alone = share_of_core(gateway, SECONDS / 2)
-    with streams(run / "gateway" / "cli.sock", DASHBOARDS):
+    with streams(run / "gateway" / "cli.sock", DASHBOARDS, token):
         used = share_of_core(gateway, SECONDS / 2)
     peer = ("the same process without them", alone)
     name = f"CPU of {DASHBOARDS} open dashboards"
@@ -283,7 +283,7 @@ def main(folder: Path) -> None:
         threading.Thread(target=measure_machines, args=(ended,)).start()
         time.sleep(web.IDLE_S)
         measure_pages(run, cookie)
-        measure_dashboards(run, started["gateway"])
+        measure_dashboards(run, token, started["gateway"])
         measure_load(run, token, started["web"])
     finally:
         ended.set()

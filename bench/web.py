@@ -122,20 +122,25 @@ def until(check: Callable[[], bool], what: str) -> None:
     raise SystemExit(f"{what} did not start within 30 s")
 
 
-def client(socket: Path) -> httpx.Client:
+def client(socket: Path, token: str = "") -> httpx.Client:
+    """Calls by the socket; those of the gateway need an API token."""
     transport = httpx.HTTPTransport(uds=str(socket))
-    return httpx.Client(transport=transport, base_url="http://localhost", timeout=30)
+    made = httpx.Client(transport=transport, base_url="http://localhost", timeout=30)
+    if token:
+        made.headers["Authorization"] = f"Bearer {token}"
+    return made
 
 
-def fill() -> None:
-    """An operator, instances, an hour of measurements, tasks and events."""
+def fill() -> str:
+    """An operator, whose API token comes back, instances, an hour of measurements,
+    tasks and events."""
     from appliance import events, metrics, state
-    from appliance.admin import accounts
+    from appliance.admin import accounts, tokens
     from appliance.database import metrics as database
     from appliance.metrics import store
 
     hashed = accounts.hash_password("correct horse battery")
-    accounts.create("bench", hashed, ("operator",))
+    account = accounts.create("bench", hashed, ("operator",))
     common = {"agent": "bench/echo", "owner_name": "bench", "name": "echo"}
     common |= {"version": "0.1.0", "node": "n", "port": 8000, "reason": ""}
     common |= {"memory_mib": 512, "vcpu": 1, "disk_gib": 4, "image": "ab"}
@@ -151,6 +156,7 @@ def fill() -> None:
                 now - ago,
                 {(s, m): 1.0 for s in subjects for m in metrics.METRICS},
             )
+    return tokens.create(account, "bench", ["admin"])[0]
 
 
 def median_ms(call: Callable[[], httpx.Response]) -> float:
@@ -187,14 +193,14 @@ def pss_mb(processes: dict[str, subprocess.Popen[bytes]]) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def streams(socket: Path, count: int) -> Iterator[None]:
+def streams(socket: Path, count: int, token: str) -> Iterator[None]:
     """So many dashboards that follow the node live."""
     opened = threading.Semaphore(0)
     ended = threading.Event()
 
     def follow() -> None:
         with (
-            client(socket) as own,
+            client(socket, token) as own,
             own.stream("GET", "/live/events?view=dashboard", timeout=60) as answer,
         ):
             lines = answer.iter_lines()
@@ -228,13 +234,13 @@ def measure_pages(run: Path) -> None:
         figure("/metrics, median", scrape, "ms", peer, "at most 50 ms", scrape <= 50)
 
 
-def measure_streams(run: Path) -> None:
+def measure_streams(run: Path, token: str) -> None:
     socket = run / "gateway" / "cli.sock"
-    with client(socket) as gateway:
+    with client(socket, token) as gateway:
         until(lambda: gateway.get("/healthz").is_success, "formation-gateway")
         path = "/api/v1/market/tasks"
         alone = median_ms(lambda: gateway.get(path))
-        with streams(socket, STREAMS):
+        with streams(socket, STREAMS, token):
             followed = median_ms(lambda: gateway.get(path))
     peer = ("the same without streams", alone)
     name = f"gateway with {STREAMS} live dashboards open, median"
@@ -259,9 +265,9 @@ def main(folder: Path) -> None:
         )
         name = "memory of our own idle processes (PSS)"
         figure(name, total, "MB", peer, "at most 300 MB", total <= 300)
-        fill()
+        token = fill()
         measure_pages(run)
-        measure_streams(run)
+        measure_streams(run, token)
     finally:
         for process in [*started.values(), *peers.values()]:
             process.terminate()
