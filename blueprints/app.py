@@ -149,7 +149,10 @@ def show_problem(problem: Problem) -> Response:
         answer = jsonify(problem.document())
         answer.mimetype = "application/problem+json"
     else:
-        answer = Response(render_template("ui/problem.html", problem=problem))
+        page = render_template(
+            "ui/problem.html", problem=problem, request_id=g.get("request_id")
+        )
+        answer = Response(page)
     answer.status_code = problem.status
     if problem.status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"

@@ -123,6 +123,20 @@ def test_every_answer_has_an_id_and_so_has_what_is_logged(
     assert said["route"] == "/api/v1/operations/<id_>"
 
 
+def test_the_page_of_a_problem_leads_to_what_was_logged_of_it(
+    eve: Person, bo: Person, nobody: FlaskClient
+) -> None:
+    for who, path, leads in (
+        (eve.browser, "/operations/none", True),
+        (bo.browser, "/operations/none", False),
+        (nobody, "/no-such-page", False),
+    ):
+        answer = who.get(path)
+        id_ = answer.headers["X-Request-ID"]
+        assert id_ in answer.text
+        assert (f"/admin/logs?request={id_}" in answer.text) is leads
+
+
 def test_an_id_of_the_caller_is_kept_where_it_is_a_plain_one(
     nobody: FlaskClient,
 ) -> None:
