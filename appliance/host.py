@@ -19,6 +19,7 @@ from appliance import clock, config, reloading
 from appliance.config import Settings
 from appliance.problems import Problem
 from appliance.service import (
+    UNSET,
     Process,
     Runtime,
     Service,
@@ -135,7 +136,7 @@ class Host:
         self, hosted: _Hosted, is_set_up: bool, asked: Mapping[str, Wish]
     ) -> tuple[State, str]:
         if not is_set_up:
-            return "waiting", "the set-up is not done"
+            return "waiting", UNSET
         name = hosted.service.name
         wish, done = asked.get(name, Wish()), hosted.done
         hosted.done = wish

@@ -168,6 +168,15 @@ def by_segment(segment: str) -> Service | None:
     return next((s for s in services().values() if s.segment == segment), None)
 
 
+def at_path(path: str) -> Service | None:
+    """The service whose API answers at this path."""
+    parts = path.partition("?")[0].split("/")
+    return by_segment(parts[3]) if parts[1:3] == ["api", "v1"] and parts[3:] else None
+
+
+UNSET = "the set-up is not done"
+
+
 def chosen_file(settings: Settings) -> Path:
     return settings.data_dir / "services" / "chosen.json"
 
@@ -199,6 +208,12 @@ def status_file(settings: Settings, service: Service) -> Path:
     return settings.run_dir / service.process / f"{service.name}.json"
 
 
+def forget_statuses(settings: Settings) -> None:
+    """Of a node that ended; the one that starts has no word of its processes yet."""
+    for service in services().values():
+        status_file(settings, service).unlink(missing_ok=True)
+
+
 def write_status(settings: Settings, service: Service, status: Status) -> None:
     write_json(status_file(settings, service), asdict(status))
 
@@ -208,7 +223,7 @@ def read_status(settings: Settings, service: Service) -> Status:
     try:
         status = Status(**json.loads(status_file(settings, service).read_text()))
     except (FileNotFoundError, ValueError):
-        return Status("stopped", f"formation-{service.process} has not started yet")
+        return Status("waiting", f"formation-{service.process} has not started yet")
     if clock.now() - status.beat > STALE_S:
         return Status(
             "failed",

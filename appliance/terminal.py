@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 import click
@@ -97,13 +97,14 @@ def answered(method: str, path: str, **arguments: Any) -> Iterator[Any]:
     """The node's answer over the CLI socket; a problem document becomes a Problem."""
     import httpx
 
-    from appliance.admin.serving import wait_while_starting
+    from appliance.admin import serving
     from appliance.config import usable
     from appliance.problems import Problem, Unavailable, from_document
 
     config = usable()
     socket = config.run_dir / "cli.sock"
-    wait_while_starting(config, socket.name)
+    serving.wait_while_starting(config, socket.name)
+    serving.wait_while_beginning(config, path, partial(say, err=True))
     transport = httpx.HTTPTransport(uds=str(socket))
     try:
         with (

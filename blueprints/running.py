@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from appliance.config import settings
 from appliance.problems import Unavailable
-from appliance.service import by_segment, read_status
+from appliance.service import at_path, read_status
 
 RUNS = ("running", "degraded")
 AGAIN_S = 5
@@ -16,8 +16,7 @@ AGAIN_S = 5
 
 def must_run(path: str) -> None:
     """Raise Unavailable where the API at `path` is that of a service that does not."""
-    parts = path.split("/")
-    service = by_segment(parts[3]) if parts[1:3] == ["api", "v1"] else None
+    service = at_path(path)
     if service is None or service.always:
         return
     status = read_status(settings(), service)

@@ -20,7 +20,7 @@ from appliance.config import Settings
 from appliance.layout import assign, prepare
 from appliance.problems import Problem
 from appliance.provisions import Provision, provisions
-from appliance.service import write_json
+from appliance.service import forget_statuses, write_json
 
 ORDERS = "programs.json"
 
@@ -86,6 +86,7 @@ def serve(settings: Settings) -> None:
     must_be_readable(Path(__file__))
     prepare(settings)
     wishes.forget(settings)
+    forget_statuses(settings)
     ensure_certificate(settings)
     ensure_users(settings)
     assign(settings)

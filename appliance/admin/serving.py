@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from appliance import clock
 from appliance.admin.ports import wanted
 from appliance.config import Settings
 from appliance.problems import Problem
+from appliance.service import UNSET, at_path, read_status
 
 START_S = 30.0
 
@@ -32,6 +34,25 @@ def wait_while_starting(settings: Settings, name: str) -> None:
     while not accepts(settings.run_dir / name):
         if clock.now() > end or not is_running(settings):
             return
+        pause.wait(0.1)
+
+
+def wait_while_beginning(
+    settings: Settings, path: str, tell: Callable[[str], None]
+) -> None:
+    """Give the service whose API is at `path` time to begin, in a node that was just
+    started; `tell` hears once what is waited for."""
+    service, told = at_path(path), False
+    if service is None or service.always or not is_running(settings):
+        return
+    pause, end = threading.Event(), clock.now() + START_S
+    while clock.now() < end:
+        status = read_status(settings, service)
+        if status.state not in ("waiting", "starting") or status.reason == UNSET:
+            return
+        if not told:
+            tell(f"{service.title} ({service.name}) is {status.state}: waiting for it")
+        told = True
         pause.wait(0.1)
 
 

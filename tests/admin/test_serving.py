@@ -14,6 +14,8 @@ import pytest
 from appliance.admin import serving
 from appliance.config import Settings
 from appliance.problems import Problem
+from appliance.service import UNSET, State, forget_statuses, read_status, services
+from tests.conftest import say
 
 
 def with_ports(settings: Settings, https_port: int) -> Settings:
@@ -107,3 +109,59 @@ def test_a_node_that_starts_is_waited_for(settings: Settings) -> None:
 def test_a_node_that_does_not_run_is_not_waited_for(settings: Settings) -> None:
     serving.wait_while_starting(settings, "cli.sock")
     assert not serving.accepts(settings.run_dir / "cli.sock")
+
+
+@pytest.fixture
+def supervisor(settings: Settings) -> Iterator[None]:
+    """Somebody listens where supervisord would."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(settings.run_dir / "supervisor.sock"))
+        listener.listen(50)
+        yield
+
+
+@pytest.mark.parametrize("state", ["waiting", "starting"])
+def test_a_service_that_begins_is_waited_for_and_that_is_said_once(
+    settings: Settings, supervisor: None, state: State
+) -> None:
+    say(settings, "form-dns", state)
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        say(settings, "form-dns", "running")
+
+    serving.wait_while_beginning(settings, "/api/v1/dns/names?a=/b", tell)
+    assert told == [f"Names (form-dns) is {state}: waiting for it"]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [("running", ""), ("stopped", "somebody stopped it"), ("waiting", UNSET)],
+)
+def test_one_that_does_not_begin_is_not_waited_for(
+    settings: Settings, supervisor: None, state: State, reason: str
+) -> None:
+    say(settings, "form-dns", state, reason)
+    told: list[str] = []
+    for path in ("/api/v1/dns/names", "/api/v1/operations", "/api/v1", "/x"):
+        serving.wait_while_beginning(settings, path, told.append)
+    assert told == []
+
+
+def test_no_service_of_a_node_that_ended_is_waited_for(settings: Settings) -> None:
+    say(settings, "form-dns", "starting")
+    told: list[str] = []
+    serving.wait_while_beginning(settings, "/api/v1/dns/names", told.append)
+    assert told == []
+
+
+def test_what_an_earlier_node_said_of_its_services_is_forgotten(
+    settings: Settings,
+) -> None:
+    forget_statuses(settings)
+    status = read_status(settings, services()["form-dns"])
+    assert (status.state, status.reason) == (
+        "waiting",
+        "formation-dns has not started yet",
+    )

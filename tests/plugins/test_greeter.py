@@ -30,7 +30,7 @@ def test_service_page_and_check(
     client = create_app().test_client()
     status_file(settings, services()["greeter"]).unlink()
     assert client.get("/greeter/").text == "Good day"
-    assert client.get("/api/v1/greeter/status").json["state"] == "stopped"
+    assert client.get("/api/v1/greeter/status").json["state"] == "waiting"
     choose(settings, ["greeter"])
     host = Host(settings, "jobs")
     host.tick()
