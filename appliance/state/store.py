@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -67,24 +68,30 @@ def _record(row: Sequence[Any]) -> Record:
 
 
 UNOPENED = ("readonly database", "unable to open database", "no such table")
+TRIES = 20
+PAUSE_S = 0.005
 
 
 class Opened(SqliteDatabase):
     """A database whose only writer is another process: a reader that comes first
-    finds no file, no write-ahead index or no table yet."""
+    finds no file, no write-ahead index or no table yet. One that reads the index while
+    it is written is told the same, for a moment (SQLITE_READONLY_RECOVERY)."""
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
-        try:
-            return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
-        except OperationalError as error:
-            if not any(said in str(error) for said in UNOPENED):
-                raise
-            raise EngineGone(
-                "state-starting",
-                "formation-state has not opened the records yet; try again in a "
-                "moment. Where that does not help, form logs state says why.",
-                retry_after=1,
-            ) from None
+        for _ in range(TRIES):
+            try:
+                return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
+            except OperationalError as error:
+                if not any(said in str(error) for said in UNOPENED):
+                    raise
+                unopened = error
+            time.sleep(PAUSE_S)
+        raise EngineGone(
+            "state-starting",
+            "formation-state has not opened the records yet; try again in a "
+            "moment. Where that does not help, form logs state says why.",
+            retry_after=1,
+        ) from unopened
 
 
 class Reader:

@@ -106,6 +106,23 @@ def test_who_reads_before_the_writer_came_is_told_to_wait(
     reader.database.close()
 
 
+def test_who_reads_while_the_index_is_written_reads_again(
+    records: StateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.put("agent", "ada/echo", {"name": "echo"})
+    refused = [OperationalError("attempt to write a readonly database")] * 3
+    execute = SqliteDatabase.execute_sql
+
+    def busy(database: SqliteDatabase, *of: object) -> object:
+        if refused:
+            raise refused.pop()
+        return execute(database, *of)
+
+    monkeypatch.setattr(SqliteDatabase, "execute_sql", busy)
+    assert state.find("agent", "ada/echo")
+    assert refused == []
+
+
 def test_who_may_not_make_the_index_is_told_to_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
