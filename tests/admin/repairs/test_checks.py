@@ -490,3 +490,24 @@ def test_what_other_checks_say_is_told(
     assert found == {"libvirt": "critical", "roof": "warning"}
     assert mend("machine:libvirt").state == "completed"
     assert keeper.started == ["libvirtd"]
+
+
+def test_who_is_an_operator_without_a_log_in_is_told(node: Settings) -> None:
+    def subjects(**auth: Any) -> list[str]:
+        trusting = node.auth.model_copy(update=auth)
+        told = looking.repairs()["trust"].find(
+            node.model_copy(update={"auth": trusting})
+        )
+        return [issue.subject for issue in told]
+
+    assert subjects() == []
+    assert subjects(
+        loopback_trust="operator",
+        trusted_addresses=["192.0.2.0/24", "2001:db8::/64=operator"],
+        trusted_nodes=[f"{'a' * 64}=operator", "b" * 64],
+    ) == [
+        "auth.loopback_trust-everybody_on_this_machine",
+        "auth.trusted_addresses-2001_db8___64",
+        f"auth.trusted_nodes-{'a' * 64}",
+    ]
+    assert subjects(loopback_trust="auditor") == []
