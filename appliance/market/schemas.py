@@ -1,7 +1,8 @@
 """Values against the JSON Schemas of an agent's card. Pure.
 
 A schema comes from the agent and is not trusted: references lead nowhere
-outside it, and one that is no schema checks nothing.
+outside it, and one that is no schema checks nothing. jsonschema is imported with the
+first of them: it takes 3 MB of every process that knows of tasks, and few check any.
 """
 
 from __future__ import annotations
@@ -11,11 +12,6 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-import jsonschema
-from jsonschema.exceptions import SchemaError
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
 MOST = 20
 
 
@@ -23,6 +19,9 @@ def violations(schema: Any, value: Any) -> dict[str, str]:
     """JSON Pointer (RFC 6901) to what is wrong there; empty when all is well."""
     if not isinstance(schema, dict | bool):
         return {}
+    from jsonschema.exceptions import SchemaError
+    from referencing.exceptions import Unresolvable
+
     try:
         checker = _checker(json.dumps(schema))
         found = [
@@ -37,6 +36,9 @@ def violations(schema: Any, value: Any) -> dict[str, str]:
 @lru_cache(maxsize=256)
 def _checker(schema: str) -> Any:
     """The checker of a schema's JSON text; making one takes as long as a task."""
+    import jsonschema
+    from referencing import Registry
+
     document, registry = json.loads(schema), Registry[Any]()
     jsonschema.Draft202012Validator.check_schema(document)
     return jsonschema.Draft202012Validator(document, registry=registry)
