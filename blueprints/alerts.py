@@ -70,13 +70,7 @@ def page() -> Any:
 
 @live.view("alerts", lambda subject: must_see(None))
 def update(subject: str) -> Update:
-    shown = overview()
-    return Update(
-        {
-            f"alerts-{name}": render_template(f"alerts/{name}.html", **shown)
-            for name in PARTS
-        }
-    )
+    return Update(live.fragments("alerts", PARTS, overview(), prefix="alerts-"))
 
 
 @blueprint.post("/alerts/silences")

@@ -65,9 +65,7 @@ def page() -> Any:
 @live.view("dashboard")
 def update(subject: str) -> Update:
     shown = overview()
-    fragments = {
-        name: render_template(f"admin/dashboard/{name}.html", **shown) for name in PARTS
-    }
+    fragments = live.fragments("admin/dashboard", PARTS, shown)
     if shown["gpus"]:
         gpus = render_template("admin/dashboard/gpus.html", **shown)
         fragments["gpus"] = gpus

@@ -10,11 +10,20 @@ the stream fails.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    g,
+    jsonify,
+    render_template,
+    request,
+)
 
 from appliance import clock, database, metrics, state
 from appliance.admin import accounts
@@ -47,6 +56,16 @@ def view(
         return render
 
     return register
+
+
+def fragments(
+    folder: str, names: Iterable[str], shown: Mapping[str, Any], prefix: str = ""
+) -> dict[str, str]:
+    """The fragments of an update: each by its element's id, from its own template."""
+    return {
+        prefix + name: render_template(f"{folder}/{name}.html", **shown)
+        for name in names
+    }
 
 
 def marker() -> tuple[object, ...]:

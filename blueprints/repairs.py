@@ -44,13 +44,7 @@ def page() -> Any:
 
 @live.view("repairs", lambda subject: must_see(None))
 def update(subject: str) -> Update:
-    now = shown()
-    return Update(
-        {
-            f"repairs-{part}": render_template(f"repairs/{part}.html", **now)
-            for part in PARTS
-        }
-    )
+    return Update(live.fragments("repairs", PARTS, shown(), prefix="repairs-"))
 
 
 @blueprint.post("/repairs/check")

@@ -190,8 +190,7 @@ def index() -> Any:
 @live.view("services")
 def update(subject: str) -> Update:
     now = listed()
-    parts = ("answer", "list", "processes")
-    found = {part: render_template(f"services/{part}.html", **now) for part in parts}
+    found = live.fragments("services", ("answer", "list", "processes"), now)
     found["graph"] = render_template("services/graph.html", graph=drawn())
     return Update(found)
 
@@ -220,7 +219,7 @@ def shown(name: str) -> dict[str, Any]:
 def update_one(name: str) -> Update:
     now = shown(name)
     parts = ("state", "facts", "acts", "history", "checks")
-    found = {part: render_template(f"services/{part}.html", **now) for part in parts}
+    found = live.fragments("services", parts, now)
     process = metrics.process(now["service"].process)
     return Update(found, live.points(metrics.NODE, process))
 

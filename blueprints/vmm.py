@@ -75,8 +75,7 @@ def index() -> Any:
 def update_index(subject: str) -> Update:
     """The subject is what part of the list is asked for, as the page's query."""
     now = listed(asked_by(subject))
-    parts = ("list_answer", "list")
-    return Update({part: render_template(f"vmm/{part}.html", **now) for part in parts})
+    return Update(live.fragments("vmm", ("list_answer", "list"), now))
 
 
 def asked_by(subject: str) -> PageQuery:
@@ -128,10 +127,7 @@ def page(id_: str) -> Any:
 @live.view("instance", seen)
 def update(id_: str) -> Update:
     now = shown(id_)
-    fragments = {
-        part: render_template(f"vmm/{part}.html", **now)
-        for part in ("answer", "guest_agent", "log", "console")
-    }
+    fragments = live.fragments("vmm", ("answer", "guest_agent", "log", "console"), now)
     return Update(fragments, live.points(id_))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from appliance.state.server import StateServer
 
 from .serving import free_port, serving
 
-pytestmark = pytest.mark.skipif(not shutil.which("caddy"), reason="Caddy is missing")
 READ, CHECK = "/api/v1/vmm/instances", "/api/v1/pack/check"
 KEY = Ed25519PrivateKey.generate()
 NODE = identity.fingerprint(identity.raw_public(KEY))

@@ -3,7 +3,6 @@ logs, nor in the audit log, the operations and the events; also when processes f
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +18,6 @@ from appliance.service import choose, read_status, services, status_file
 from .conftest import PASSWORD
 from .serving import free_port, log_of, serving, until
 
-pytestmark = pytest.mark.skipif(not shutil.which("caddy"), reason="Caddy is missing")
 PROCESSES = ("state", "web", "gateway", "caddy")
 PLANTED = "planted-s3cret-nobody-may-find"
 AGENT = "/api/v1/market/agents/ada/echo"
