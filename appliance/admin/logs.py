@@ -1,7 +1,8 @@
 """What processes and engines wrote: searched, the newest first, page by page.
 
-Without systemd the lines are in files of the log folder, which supervisord rotates;
-with it they are in the journal. Both are read through `Source`.
+What supervisord keeps writes to files of the log folder, which it rotates; what systemd
+keeps, to the journal. Both are read through `Source`; where `form serve` runs on a
+machine with systemd there are both, since libvirtd is systemd's there.
 """
 
 from __future__ import annotations
@@ -88,9 +89,14 @@ class Source(Protocol):
 
 def source(settings: Settings) -> Source:
     """That of this machine."""
-    if (settings.run_dir / "supervisor.sock").exists() or not SYSTEMD.exists():
+    if not SYSTEMD.exists():
         return Files(settings.log_dir)
-    return Journal(units(settings))
+    journal = units(settings)
+    if not (settings.run_dir / "supervisor.sock").exists():
+        return Journal(journal)
+    own = {program.name for program in programs(settings)}
+    engines = {name: unit for name, unit in journal.items() if name not in own}
+    return Several(Files(settings.log_dir), Journal(engines))
 
 
 def names(settings: Settings) -> list[str]:
@@ -259,3 +265,20 @@ class Journal:
                 yield from reader.stdout or ()
             finally:
                 reader.kill()
+
+
+class Several:
+    """Sources beside each other; of a process that two have, the first counts."""
+
+    def __init__(self, *sources: Source) -> None:
+        self._sources = sources
+
+    def names(self) -> list[str]:
+        return sorted({name for one in self._sources for name in one.names()})
+
+    def newest(self, process: str, wanted: Wanted) -> Iterator[Entry]:
+        holds = (one for one in self._sources if process in one.names())
+        return next(holds).newest(process, wanted)
+
+    def marker(self) -> object:
+        return tuple(one.marker() for one in self._sources)

@@ -11,6 +11,7 @@ from appliance.config import Settings
 from appliance.layout import CADDY, DNS, READERS, STATE, WEB
 from appliance.problems import Problem
 
+JOURNAL = "systemd-journal"  # who may read it: systemd-journald.service(8)
 NOWHERE, NO_SHELL = "/nonexistent", "/usr/sbin/nologin"
 
 
@@ -24,9 +25,9 @@ def ensure_users(settings: Settings) -> None:
             _add(name, "--groups", READERS)
     if not _is_user(CADDY):
         _add(CADDY)
-    operators = grp.getgrnam(settings.auth.operator_group)
-    if WEB not in operators.gr_mem:  # who may read the logs: the pages show them
-        _run("usermod", "--append", "--groups", operators.gr_name, WEB)
+    for name in (settings.auth.operator_group, JOURNAL):
+        if _is_group(name) and WEB not in _members(name):
+            _run("usermod", "--append", "--groups", name, WEB)  # the pages show logs
 
 
 def _add(name: str, *options: str) -> None:
@@ -46,6 +47,10 @@ def _is_group(name: str) -> bool:
         return bool(grp.getgrnam(name))
     except KeyError:
         return False
+
+
+def _members(group: str) -> list[str]:
+    return grp.getgrnam(group).gr_mem
 
 
 def _run(*command: str) -> None:

@@ -176,6 +176,29 @@ def test_a_journal_that_cannot_be_asked_says_so() -> None:
         list(Journal({"dns": "x"}, "/no/journalctl").newest("dns", Wanted()))
 
 
+def test_what_systemd_keeps_is_read_beside_the_files(
+    folder: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`form serve` on a machine whose libvirtd is systemd's."""
+    (settings.run_dir / "supervisor.sock").touch()
+    (settings.log_dir / "libvirtd.log").unlink(missing_ok=True)
+    micros = int((AT + 1.5) * 1e6)
+    line = json.dumps({"__REALTIME_TIMESTAMP": str(micros), "MESSAGE": "from libvirt"})
+    fake = tmp_path / "bin" / "journalctl"
+    fake.parent.mkdir()
+    fake.write_text(f"#!/bin/sh\necho '{line}'\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(fake.parent), prepend=":")
+    for module in ("logs", "programs"):
+        monkeypatch.setattr(f"appliance.admin.{module}.SYSTEMD", tmp_path)
+    found = [text.partition("\n")[0] for text in texts(settings)]
+    assert found == ["a", "b", "from libvirt", "c", "d name=echo"]
+    assert texts(settings, process="libvirtd") == ["from libvirt"]
+    assert logs.names(settings) == ["dns", "web", "libvirtd"]
+    with pytest.raises(NotFound, match="dns, libvirtd, web"):
+        logs.find(settings, Wanted("caddy"), 1)
+
+
 def test_a_time_is_a_moment_or_how_long_ago() -> None:
     assert moment("2026-01-01T00:00:00Z") == 1767225600
     assert abs(moment("0s") - moment("1h") - 3600) < 1

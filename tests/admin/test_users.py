@@ -20,12 +20,30 @@ def test_a_closed_folder_on_the_way_is_named_with_its_cure(tmp_path: Path) -> No
         users.must_be_readable(closed)
 
 
-def test_only_what_is_missing_is_made(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[str] = []
-    monkeypatch.setattr(users, "_run", lambda *command: made.append(command[-1]))
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is made on a machine that has the group `formation` and most users."""
+    found: list[str] = []
+    monkeypatch.setattr(users, "_run", lambda *command: found.append(" ".join(command)))
     monkeypatch.setattr(users, "_is_group", lambda name: name == "formation")
     monkeypatch.setattr(users, "_is_user", lambda name: name != "formation-dns")
+    monkeypatch.setattr(users, "_members", lambda group: ["formation-web"])
+    return found
+
+
+def test_only_what_is_missing_is_made(settings: Settings, made: list[str]) -> None:
     users.ensure_users(settings)
-    assert made == ["formation-node", "formation-dns"]
+    assert [command.split()[-1] for command in made] == [
+        "formation-node",
+        "formation-dns",
+    ]
+
+
+def test_pages_may_read_the_log_folder_and_the_journal(
+    settings: Settings, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "_is_group", lambda name: True)
+    monkeypatch.setattr(users, "_members", lambda group: [])
+    users.ensure_users(settings)
+    joined = [command.split()[3] for command in made if command.startswith("usermod")]
+    assert joined == ["formation", "systemd-journal"]
