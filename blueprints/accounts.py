@@ -22,6 +22,7 @@ from appliance.admin import (
 )
 from appliance.problems import Conflict, Invalid
 from blueprints.access import public, requires
+from blueprints.account import TOKENS
 from blueprints.contract import answers, asks, read_query, takes
 from blueprints.lists import PAGED, Columns, ListQuery, PageQuery, listed, paged
 from blueprints.proof import proved
@@ -86,6 +87,7 @@ def render_list(errors: dict[str, str] | None = None, **more: Any) -> Any:
 
 def render_one(name: str, **more: Any) -> Any:
     row = accounts.credential(name)
+    known, here = tokens.of(row.account), f"/admin/accounts/{row.name}"
     errors = more.setdefault("errors", {})
     page = render_template(
         "accounts/account.html",
@@ -93,7 +95,8 @@ def render_one(name: str, **more: Any) -> Any:
         held=json.loads(row.roles),
         roles=accounts.ROLES,
         sessions=sessions.of(row.account),
-        tokens=tokens.of(row.account),
+        tokens=listed(known, read_query(PageQuery), TOKENS, here),
+        known_tokens=len(known),
         left=removal.left_behind(name),
         shared=sharing.of(row.account),
         second_factor=second_factor.is_on(row.account),

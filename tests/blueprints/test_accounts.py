@@ -233,6 +233,17 @@ def test_an_operator_revokes_anothers_token(ada: Person, bo: Person) -> None:
     assert tokens.of(bo.account.id) == []
 
 
+def test_anothers_tokens_are_filtered_and_sorted(ada: Person, bo: Person) -> None:
+    for name in ("ci", "backup", "grafana", "robot", "cron", "phone"):
+        tokens.create(bo.account, name, ["read"])
+    here = "/admin/accounts/bo"
+    page = ada.browser.get(f"{here}?sort=name").text
+    assert page.index("<td>backup") < page.index("<td>ci") < page.index("<td>robot")
+    page = ada.browser.get(f"{here}?q=ROB").text
+    assert "<td>robot" in page and "<td>cron" not in page
+    assert f'<a href="{here}">Show all' in ada.browser.get(f"{here}?q=nowhere").text
+
+
 def test_one_changes_ones_password_and_other_browsers_are_out(
     bo: Person, nobody: FlaskClient
 ) -> None:

@@ -34,9 +34,12 @@ IDLE: dict[str, Any] = {"steps": []}
 HOT = {("i1", "cpu"): Point(1, 120.4), ("i1", "memory"): Point(1, 5e9)}
 
 
+COLUMNS = ("agent", "name", "scopes", "expires", "used")
+
+
 def listed(rows: list[Any], **query: Any) -> Page[Any]:
     asked = PageQuery(**query)
-    return Page(rows, 120, asked, ("agent", "name"), "/vmm/")
+    return Page(rows, 120, asked, COLUMNS, "/vmm/")
 
 
 def instance(**body: Any) -> Any:
@@ -60,6 +63,11 @@ ENDS: dict[str, Any] = {
 NO_ENDS: dict[str, Any] = {"links": [], "linked_from": [], "hidden": ENDS["hidden"]}
 ITEM = {"users": [ODD], "over": False, "unused": False}
 CPU = Chart(ODD, ("cpu",), 100)
+
+TOKEN = SimpleNamespace(
+    id="t1", name="ci", scopes='["read"]', expires=9e9, used=None, created=1.0
+)
+ODD_TOKEN = SimpleNamespace(**{**vars(TOKEN), "name": ODD, "expires": None, "used": 1})
 
 Calls = tuple[tuple[Any, ...], ...]
 CASES: Mapping[str, Mapping[str, Calls]] = {
@@ -106,6 +114,14 @@ CASES: Mapping[str, Mapping[str, Calls]] = {
         "measurements": (([], {}, "hour"), ([("i1", CPU), (ODD, CPU)], HOT, "day")),
     },
     "links.html": {"linked": ((ENDS,), (NO_ENDS,))},
+    "tokens.html": {
+        "token_table": (
+            (listed([TOKEN, ODD_TOKEN]), 9, "/account", True, ODD, "None yet."),
+            (listed([TOKEN]), 1, "/account", False, "", "None yet."),
+            (listed([], q=ODD), 9, "/account", True, "", "None yet."),
+            (listed([]), 0, "/account", True, "", ODD),
+        ),
+    },
     "api.html": {"method": (("GET",), (ODD,)), "members": ((ROWS,), ([],))},
     "storage.html": {
         "collect": (
