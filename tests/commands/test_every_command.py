@@ -42,8 +42,11 @@ LEAVES = {
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing runs operations here, and no command becomes another program; what one
-    writes into its folder goes with the test, and a bundle holds little."""
+    writes into its folder goes with the test, a bundle holds little, and an editor
+    leaves the text as it is."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EDITOR", "true")
+    monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setattr(parts, "PARTS", {"services.json": parts.states})
 
     def become(*of: object) -> None:

@@ -74,7 +74,7 @@ def test_the_disk_is_measured_as_soon_as_the_node_runs(
     def refresh(config: Settings) -> None:
         measured.set()
 
-    monkeypatch.setitem(timetable.JOBS, "storage", (0.5, refresh))
+    monkeypatch.setattr(timetable, "JOBS", {"storage": (0.5, refresh)})
     scheduler = timetable.timetable(settings)
     scheduler.start()
     assert measured.wait(10)
