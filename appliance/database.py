@@ -12,8 +12,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from peewee import Expression, Insert, Model, OperationalError, SqliteDatabase, Update
 
@@ -22,6 +23,7 @@ from appliance.problems import Problem
 BUSY_TIMEOUT_S = 5
 JOURNAL_BYTES = 16 << 20  # a longer write-ahead log is cut after its checkpoint
 
+M = TypeVar("M", bound=Model)
 node = SqliteDatabase(None)
 metrics = SqliteDatabase(None)
 
@@ -99,6 +101,18 @@ def compact(database: SqliteDatabase, patience_s: float = 10.0) -> bool:
         if time.monotonic() > end:
             return False
         pause.wait(0.1)
+
+
+def row(table: type[M], column: str, value: object) -> M | None:
+    """The first row that has this value; its SQL is made once, which costs more than
+    to run it."""
+    return next(iter(table.raw(_row_sql(table, column), value)), None)
+
+
+@cache
+def _row_sql(table: type[Model], column: str) -> str:
+    sql, _ = table.select().where(getattr(table, column) == "").sql()
+    return str(sql)
 
 
 def jot(change: Insert | Update) -> None:

@@ -27,3 +27,18 @@ def test_the_newest_rows_are_kept_also_of_some_alone(settings: Settings) -> None
     assert database.keep_newest(Event, 9) == 0
     assert database.keep_newest(Event, 0) == 5
     assert Event.select().count() == 0
+
+
+def test_a_row_is_found_by_any_column_whose_sql_is_made_once(
+    settings: Settings,
+) -> None:
+    from appliance.admin.accounts import Credential
+
+    made = {"password_hash": "", "roles": "[]", "created": 1.0}
+    for name in ("ada", "bo"):
+        Credential.create(account=f"id-{name}", name=name, **made)
+    for _ in range(2):
+        found = database.row(Credential, "name", "bo")
+        assert found is not None and (found.account, found.created) == ("id-bo", 1.0)
+        assert database.row(Credential, "account", "id-ada").name == "ada"  # type: ignore[union-attr]
+        assert database.row(Credential, "name", "' or ''='") is None

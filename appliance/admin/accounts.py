@@ -114,10 +114,8 @@ def credential(name: str) -> Credential:
 
 def find(account: str) -> Account | None:
     """The account of this id, unless it is gone or disabled."""
-    row = Credential.get_or_none(
-        (Credential.account == account) & Credential.disabled.is_null()
-    )
-    return _account(row) if row else None
+    row = database.row(Credential, "account", account)
+    return _account(row) if row and not row.disabled else None
 
 
 def operator() -> Account | None:

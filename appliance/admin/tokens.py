@@ -14,7 +14,7 @@ from typing import Any
 
 from peewee import FloatField, TextField
 
-from appliance import clock
+from appliance import clock, database
 from appliance.admin import accounts, rights
 from appliance.admin.sessions import digest
 from appliance.database import NodeModel, jot
@@ -103,7 +103,7 @@ def _must_not_be_more(maker: Bearer, scopes: list[str], expires: float | None) -
 
 def find(token: str) -> Bearer | None:
     """Who sent this token; that it was used is noted once a minute."""
-    row, now = ApiToken.get_or_none(ApiToken.token_hash == digest(token)), clock.now()
+    row, now = database.row(ApiToken, "token_hash", digest(token)), clock.now()
     if row is None or (row.expires and row.expires < now):
         return None
     account = accounts.find(row.account)

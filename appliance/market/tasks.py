@@ -28,6 +28,7 @@ LONGEST_S = 3600
 STREAMED_KEPT_S = 86_400.0
 METADATA_BYTES = 16 * 1024
 PAGE = 50
+END = ("state", "ended", "output", "error", "usage", "attempts")
 
 
 class Task(NodeModel):
@@ -210,7 +211,7 @@ def state_named(text: str) -> str:
 
 def get(id_: str, caller: str | None = None) -> Task:
     """A task; that of another caller does not exist."""
-    row = Task.get_or_none(Task.id == id_)
+    row = database.row(Task, "id", id_)
     if row is None or (caller is not None and row.caller != caller):
         raise NotFound("task-unknown", f"There is no task {id_}.")
     return row
@@ -258,16 +259,14 @@ def end(
         for entry in attempts:
             entry.setdefault("ended", clock.rfc3339(now))
             entry.setdefault("outcome", error.name if error else state)
-        Task.update(
-            state=state,
-            ended=now,
-            output=json.dumps(output) if state == "completed" else None,
-            error=json.dumps(error.document()) if error else None,
-            usage=json.dumps(measured(task, now, received, reported)),
-            attempts=json.dumps(attempts),
-        ).where(Task.id == id_).execute()
+        task.state, task.ended = state, now
+        task.output = json.dumps(output) if state == "completed" else None
+        task.error = json.dumps(error.document()) if error else None
+        task.usage = json.dumps(measured(task, now, received, reported))
+        task.attempts = json.dumps(attempts)
+        task.save(only=END)
         if error is None:
-            say(id_, "result", as_document(get(id_)))
+            say(id_, "result", as_document(task))
         else:
             say(id_, "error", error.document())
     return True
