@@ -74,6 +74,27 @@ def state(keeper: Supervisord, name: str) -> Kept:
     return next(kept for kept in keeper.kept() if kept.name == name)
 
 
+def asleep(keeper: Supervisord, before: int = 0) -> int:
+    """The pid of `sleeper`, another than before, once it is sleep(1): until then it is
+    a copy of supervisord, which takes a signal for its own."""
+    found = before
+
+    def sleeps() -> bool:
+        nonlocal found
+        found = state(keeper, "sleeper").pid
+        return found != before and command_of(found).startswith(b"sleep")
+
+    until(sleeps)
+    return found
+
+
+def command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() if pid else b""
+    except OSError:
+        return b""
+
+
 def test_what_it_keeps_is_seen(keeper: Supervisord) -> None:
     sleeper = state(keeper, "sleeper")
     assert sleeper.pid > 0
@@ -93,9 +114,9 @@ def test_programs_start_and_stop_and_doing_it_twice_is_fine(
 
 
 def test_what_ends_by_a_signal_is_brought_back(keeper: Supervisord) -> None:
-    before = state(keeper, "sleeper").pid
+    before = asleep(keeper)
     keeper.signal("sleeper", "TERM")
-    until(lambda: state(keeper, "sleeper").pid not in (0, before))
+    assert asleep(keeper, before)
 
 
 def test_a_limit_reaches_the_process_that_runs(keeper: Supervisord) -> None:
@@ -172,10 +193,10 @@ def test_one_that_ended_and_is_about_to_be_brought_back_has_not_failed(
 
     watching = threading.Thread(target=look)
     watching.start()
+    pid = asleep(keeper)
     for _ in range(3):
-        before = state(keeper, "sleeper").pid
         keeper.signal("sleeper", "TERM")
-        until(lambda before=before: state(keeper, "sleeper").pid not in (0, before))  # type: ignore[misc]
+        pid = asleep(keeper, pid)
     ended.set()
     watching.join()
     assert "failed" not in seen
