@@ -41,14 +41,13 @@ def serve(with_base: bool) -> None:
     from appliance import identity, older
     from appliance.admin import phrase, setup
     from appliance.admin.caddy import ensure_certificate, fingerprint
-    from appliance.admin.serve import must_be_root
     from appliance.admin.serve import serve as run
-    from appliance.admin.serving import must_be_free
+    from appliance.admin.serving import must_be_free, must_be_root
     from appliance.config import settings
     from appliance.layout import prepare
 
     config = settings()
-    must_be_root()
+    must_be_root("serve")
     must_be_free(config)
     if with_base:
         make_base("trixie", config.base_dir)
@@ -68,6 +67,49 @@ def serve(with_base: bool) -> None:
         click.echo(f"Claim code: {setup.new_claim(config)}")
     click.echo(f"Logs are in {config.log_dir}. Ctrl-C stops the node.")
     run(config)
+
+
+@main.command()
+@plain_errors
+def prepare() -> None:
+    """Make users, folders and certificate; systemd does it at the node's start."""
+    from appliance import layout
+    from appliance.admin import setup
+    from appliance.admin.preparing import prepare_node, prepare_units
+    from appliance.admin.serving import must_be_root
+    from appliance.config import settings
+    from appliance.supervision import SYSTEMD
+
+    must_be_root("prepare")
+    layout.prepare(settings())
+    if not setup.is_done(settings()):
+        setup.new_claim(settings())
+    prepare_node(settings())
+    if SYSTEMD.exists():
+        prepare_units(settings())
+
+
+@main.command()
+@plain_errors
+def claim() -> None:
+    """Show where a new node is set up, and the code that says it is yours."""
+    from appliance.admin import setup
+    from appliance.admin.caddy import certificate_files, fingerprint
+    from appliance.admin.serving import must_be_root
+    from appliance.config import settings
+    from appliance.problems import NotFound
+
+    must_be_root("claim")
+    config = settings()
+    if not certificate_files(config)[0].exists():
+        raise NotFound("never-started", "The node has not started yet.")
+    click.echo(f"Formation answers at http://127.0.0.1:{config.http.port}")
+    click.echo(f"From other machines: https on port {config.http.https_port}, with")
+    click.echo(f"certificate {fingerprint(config)}")
+    if setup.is_done(config):
+        click.echo("It is set up: log in.")
+    else:
+        click.echo(f"Claim code: {setup.claim_file(config).read_text()}")
 
 
 @main.command("setup")

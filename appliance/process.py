@@ -12,6 +12,7 @@ from typing import TypeVar
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
+from appliance import notify
 from appliance.config import Settings
 from appliance.host import Host
 from appliance.problems import Problem
@@ -60,6 +61,8 @@ def opened(host: Host, open_: Callable[[], Opened]) -> Opened:
                 said = str(problem)
                 structlog.get_logger().error("process.waits", why=said)
             host.fail(said)
+            notify.ready(f"waits: {said}")  # its services say so, and none waits for it
+            notify.alive()
             pause.wait(ROUND_S)
 
 
@@ -68,9 +71,11 @@ def run_rounds(
     waiter: Waiter,
     work: Callable[[], object] = int,
     leave: Callable[[], object] = int,
+    alive: Callable[[], object] = notify.alive,
 ) -> None:
     """Tick and `work` at each wake-up and every few seconds, until SIGTERM; then
-    `leave` off the work, and stop the services. At SIGHUP they reload."""
+    `leave` off the work, and stop the services. At SIGHUP they reload. After each round
+    `alive` feeds systemd's watchdog, if all is well."""
     host.follow(set_up_logging)
     ended, reloads = threading.Event(), threading.Event()
 
@@ -85,15 +90,25 @@ def run_rounds(
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGHUP, reload)
+    notify.ready()
     try:
         while not ended.is_set():
             if reloads.is_set():
                 reloads.clear()
-                host.reload()
+                reload_host(host)
             host.tick()
             work()
+            alive()
             waiter.wait(ROUND_S)
     finally:
+        notify.stopping()
         leave()
         host.stop()
         waiter.close()
+
+
+def reload_host(host: Host) -> None:
+    """At SIGHUP; systemd sees it reload."""
+    notify.reloading()
+    host.reload()
+    notify.ready()

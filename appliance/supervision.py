@@ -207,7 +207,7 @@ class Systemd:
         _systemctl("start", "--no-block", self._unit(name))
 
     def stop(self, name: str) -> None:
-        _systemctl("stop", "--no-block", self._unit(name))
+        _systemctl("stop", "--no-block", *self._with_sockets(name))
 
     def signal(self, name: str, signal: str) -> None:
         if signal == "TERM":  # which systemd would take for its wished end
@@ -217,7 +217,7 @@ class Systemd:
         _systemctl("kill", "--kill-whom=main", f"--signal={signal}", unit)
 
     def enable(self, name: str, on: bool) -> None:
-        _systemctl("enable" if on else "disable", self._unit(name))
+        _systemctl("enable" if on else "disable", *self._with_sockets(name))
 
     def limit(self, name: str, limits: Limits) -> frozenset[str]:
         """By a drop-in, of which daemon-reload applies all but the limit of files."""
@@ -238,11 +238,32 @@ class Systemd:
             raise _unknown(name)
         return self._units[name]
 
+    def _with_sockets(self, name: str) -> list[str]:
+        """Its unit, and those that would start it again when somebody calls."""
+        unit = self._unit(name)
+        asked = ("show", unit, "--property=TriggeredBy", "--value")
+        return [*_systemctl(*asked).split(), unit]
+
     def is_ending(self) -> bool:
+        """Where the machine is being stopped, or all units of the node."""
         try:
-            return _systemctl("is-system-running", fine=True).strip() == "stopping"
+            if _systemctl("is-system-running", fine=True).strip() == "stopping":
+                return True
+            return _is_stopped(_systemctl("list-jobs", "--plain", "--no-legend"))
         except EngineGone:
             return False
+
+
+def _is_stopped(jobs: str) -> bool:
+    """Whether formation-jobs stops for good while its target is gone, by systemd's list
+    of jobs: a restart of either is no end."""
+    waits = {line.split()[1]: line.split()[2] for line in jobs.splitlines() if line}
+    if waits.get("formation-jobs.service") != "stop":
+        return False
+    if "formation.target" in waits:
+        return waits["formation.target"] == "stop"
+    active = _systemctl("is-active", "formation.target", fine=True).strip()
+    return active == "inactive"
 
 
 def drop_in(limits: Limits) -> str:

@@ -12,6 +12,7 @@ import ctypes
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ forwarder_headers = ""  # no client says which path is ours, nor by which scheme
 secure_scheme_headers: dict[str, str] = {}
 ended = threading.Event()
 PR_SET_PDEATHSIG = 1
+TURN_S = 15.0
 
 
 def process() -> str:
@@ -56,7 +58,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Start the rounds of this process's host."""
-    from appliance import wake
+    from appliance import notify, wake
     from appliance.config import settings
     from appliance.host import Host
     from appliance.process import set_up_logging
@@ -74,24 +76,42 @@ def post_worker_init(worker: Any) -> None:
 
     signal.signal(signal.SIGHUP, reload)
     worker.rounds = threading.Thread(
-        target=run_until, args=(host, waiter, reloads), name="host", daemon=True
+        target=run_until, args=(host, waiter, reloads, worker), name="host", daemon=True
     )
     worker.rounds.start()
+    notify.ready()
 
 
-def run_until(host: Host, waiter: Waiter, reloads: threading.Event) -> None:
+def run_until(
+    host: Host, waiter: Waiter, reloads: threading.Event, worker: Any
+) -> None:
+    from appliance import notify
     from appliance.config import settings
+    from appliance.process import reload_host
     from blueprints import counting
 
     run_dir = settings().run_dir
     while not ended.is_set():
         if reloads.is_set():
             reloads.clear()
-            host.reload()
+            reload_host(host)
         host.tick()
         counting.report(run_dir, process())
+        if turns(worker):
+            notify.alive()
         waiter.wait(3.0)
     host.stop()
+
+
+def turns(worker: Any) -> bool:
+    """Whether the loop that takes connections took a turn lately."""
+    return bool(time.monotonic() - worker.tmp.last_update() < TURN_S)
+
+
+def on_exit(server: Any) -> None:
+    from appliance import notify
+
+    notify.stopping()
 
 
 def worker_exit(server: Any, worker: Any) -> None:

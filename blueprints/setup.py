@@ -27,7 +27,7 @@ def gone() -> None:
 
 
 def has_claimed() -> bool:
-    path = settings().data_dir / "node" / "claim"
+    path = setup.claim_file(settings())
     return path.exists() and compare_digest(
         request.cookies.get(cookie(CLAIMED), "").encode(), path.read_bytes()
     )

@@ -7,7 +7,7 @@ import threading
 
 import structlog
 
-from appliance import identity, older, pack, schema, vmm, wake
+from appliance import clock, identity, notify, older, pack, schema, vmm, wake
 from appliance.admin.rights import authorise
 from appliance.config import Settings, settings
 from appliance.host import Host
@@ -16,6 +16,22 @@ from appliance.runner import Runner
 from jobs.clock import ending, timetable
 
 log = structlog.get_logger()
+PULSE_S, LONGEST_ROUND_S = 10, 600.0
+
+
+class Pulse:
+    """Fed by the timetable, so that it fails with it, and only while rounds go on: one
+    may take long, as where libvirtd is waited for or KVM is tried."""
+
+    def __init__(self) -> None:
+        self._beat = clock.monotonic()
+
+    def beat(self) -> None:
+        self._beat = clock.monotonic()
+
+    def tell(self) -> None:
+        if clock.monotonic() - self._beat < LONGEST_ROUND_S:
+            notify.alive()
 
 
 def new_runner(config: Settings) -> Runner:
@@ -37,7 +53,8 @@ def main() -> None:
     threading.Thread(target=vmm.accelerator, args=(config,), daemon=True).start()
     runner = new_runner(config)
     runner.recover()
-    scheduler = timetable(config)
+    scheduler, pulse = timetable(config), Pulse()
+    scheduler.add_job(pulse.tell, "interval", seconds=PULSE_S, id="pulse")
     scheduler.start()
 
     def leave() -> None:
@@ -46,7 +63,7 @@ def main() -> None:
         runner.stop()
 
     waiter = wake.Waiter(config.run_dir, "jobs")
-    run_rounds(host, waiter, runner.round, leave)
+    run_rounds(host, waiter, runner.round, leave, pulse.beat)
 
 
 if __name__ == "__main__":

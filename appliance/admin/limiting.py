@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 from appliance import bounds, events, operations, supervision
 from appliance.admin.processes import refresh, report
-from appliance.admin.programs import THREADS, known, units
+from appliance.admin.programs import known, units
 from appliance.config import settings
+from appliance.launcher import THREADS
 from appliance.operations import Kind, Run, Step
 from appliance.problems import Conflict, Unavailable
 from appliance.provisions import Limits, must_be_enough, provide

@@ -1,4 +1,8 @@
-"""What runs on a node without systemd: each program, its user and its rights."""
+"""What runs on a node: each program, its user and its rights.
+
+`form serve` starts them as is said here; the units in `systemd/` say the same, and a
+test holds them to it.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from appliance.config import Settings
+from appliance.launcher import MODULES
 from appliance.layout import CADDY, DNS, READERS, STATE, WEB
 from appliance.problems import NotFound
 from appliance.supervision import SYSTEMD
 
-THREADS = {"web": 32, "gateway": 256}
-"""A request that waits for a task holds a thread (`market.calls`)."""
 LOW_PORTS = "net_bind_service"  # capabilities(7): ports below 1024
 
 
@@ -43,11 +46,12 @@ class Program:
     may_limit: bool = True
 
 
+def _ours(name: str) -> tuple[str, ...]:
+    return sys.executable, "-m", *MODULES[name]
+
+
 def _gunicorn(name: str, sockets: tuple[tuple[str, str], ...], **about: Any) -> Program:
-    config = "--config=python:blueprints.gunicorn"
-    threads = f"--threads={THREADS[name]}"
-    command = (sys.executable, "-m", "gunicorn", config, threads, "blueprints.wsgi:app")
-    return Program(name, command, 30, WEB, sockets, **about)
+    return Program(name, _ours(name), 30, WEB, sockets, **about)
 
 
 def programs(settings: Settings) -> tuple[Program, ...]:
@@ -73,7 +77,7 @@ def _libvirtd() -> Program:
 def _state() -> Program:
     return Program(
         "state",
-        (sys.executable, "-m", "appliance.state"),
+        _ours("state"),
         20,
         STATE,
         sockets=(("state.sock", READERS),),
@@ -87,7 +91,7 @@ def _state() -> Program:
 def _jobs() -> Program:
     return Program(
         "jobs",
-        (sys.executable, "-m", "jobs"),
+        _ours("jobs"),
         25,
         stop_wait_s=60,
         title="Builds, machines, network",
@@ -99,7 +103,7 @@ def _jobs() -> Program:
 def _dns() -> Program:
     return Program(
         "dns",
-        (sys.executable, "-m", "appliance.dns"),
+        _ours("dns"),
         30,
         DNS,
         capability=LOW_PORTS,

@@ -10,17 +10,15 @@ import shutil
 import sys
 from pathlib import Path
 
-from appliance import reloading, wishes
-from appliance.admin.caddy import caddyfile, ensure_certificate
 from appliance.admin.launch import order
+from appliance.admin.preparing import prepare_node
 from appliance.admin.programs import Program, programs
-from appliance.admin.serving import begin_at_once
-from appliance.admin.users import ensure_users, must_be_readable
+from appliance.admin.serving import begin_at_once, must_be_root
+from appliance.admin.users import must_be_readable
 from appliance.config import Settings
-from appliance.layout import assign, prepare
 from appliance.problems import Problem
 from appliance.provisions import Provision, provisions
-from appliance.service import forget_statuses, write_json
+from appliance.service import write_json
 
 ORDERS = "programs.json"
 
@@ -68,14 +66,9 @@ def supervisor_conf(settings: Settings, items: tuple[Program, ...]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def must_be_root() -> None:
-    if os.geteuid() != 0:
-        raise Problem("root-needed", "form serve needs root: sudo form serve.")
-
-
 def serve(settings: Settings) -> None:
     """Write the configurations and become supervisord."""
-    must_be_root()
+    must_be_root("serve")
     supervisord = shutil.which("supervisord", path="/usr/bin:/bin:/usr/local/bin")
     if supervisord is None:
         raise Problem(
@@ -84,15 +77,7 @@ def serve(settings: Settings) -> None:
         )
     must_be_readable(Path(sys.executable).parent)
     must_be_readable(Path(__file__))
-    prepare(settings)
-    wishes.forget(settings)
-    forget_statuses(settings)
-    ensure_certificate(settings)
-    ensure_users(settings)
-    assign(settings)
-    (settings.run_dir / "Caddyfile").write_text(caddyfile(settings))
-    started = reloading.started(settings)
-    reloading.write(settings, reloading.NODE, reloading.Report(started))
+    prepare_node(settings)
     items = programs(settings)
     orders = {item.name: order(settings, item) for item in items}
     write_json(settings.run_dir / ORDERS, orders, 0o600)

@@ -1,9 +1,10 @@
-"""Does `form serve` run on this machine, and could it?"""
+"""Does the node run on this machine, and could `form serve` run it?"""
 
 from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +14,35 @@ from appliance.admin.ports import wanted
 from appliance.config import Settings
 from appliance.problems import Problem
 from appliance.service import UNSET, at_path, read_status
+from appliance.supervision import SYSTEMD
 
 START_S = 30.0
+RUN_DIR = Path("/run/formation")
+TARGET = "formation.target"
+
+
+def must_be_root(command: str) -> None:
+    if os.geteuid() != 0:
+        text = f"form {command} needs root: sudo form {command}."
+        raise Problem("root-needed", text)
 
 
 def is_running(settings: Settings) -> bool:
-    """Whether supervisord of this node answers."""
-    return accepts(settings.run_dir / "supervisor.sock")
+    """Whether supervisord of this node answers, or systemd keeps its sockets."""
+    run = settings.run_dir
+    return accepts(run / "supervisor.sock") or is_units(settings, "is-active")
+
+
+def is_units(settings: Settings, *asked: str) -> bool:
+    """Whether systemd says yes to one of these of the node's units."""
+    if settings.run_dir != RUN_DIR or not SYSTEMD.exists():
+        return False
+    return any(_says_yes(verb) for verb in asked)
+
+
+def _says_yes(verb: str) -> bool:
+    command = ["systemctl", "--quiet", verb, TARGET]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def accepts(path: Path) -> bool:
@@ -69,6 +92,13 @@ def begin_at_once(settings: Settings) -> None:
 
 def must_be_free(settings: Settings) -> None:
     """Raise a sentence if another node, or another program, is in the way."""
+    if is_units(settings, "is-active", "is-enabled"):
+        raise Problem(
+            "systemd-serves",
+            f"systemd keeps this node: systemctl status {TARGET} shows it, and "
+            f"systemctl start {TARGET} starts it. To serve it here instead: systemctl "
+            f"disable --now {TARGET}.",
+        )
     if is_running(settings):
         raise Problem("serves-already", f"form serve runs already: {settings.run_dir}.")
     for port in wanted(settings):

@@ -54,10 +54,14 @@ def is_done(settings: Settings) -> bool:
     return chosen(settings) is not None
 
 
+def claim_file(settings: Settings) -> Path:
+    return settings.data_dir / "node" / "claim"
+
+
 def new_claim(settings: Settings) -> str:
     """A fresh claim code, kept where only our processes can read it."""
     code = "-".join(secrets.token_hex(2) for _ in range(3))
-    path = settings.data_dir / "node" / "claim"
+    path = claim_file(settings)
     path.touch(mode=0o600)
     path.write_text(code)
     return code
@@ -66,7 +70,7 @@ def new_claim(settings: Settings) -> str:
 def claim(settings: Settings, code: str, address: str) -> None:
     """Check the code; failures are counted by address."""
     try:
-        expected = (settings.data_dir / "node" / "claim").read_text()
+        expected = claim_file(settings).read_text()
     except FileNotFoundError:
         expected = ""
     sent = code.strip().lower().encode()
@@ -146,7 +150,7 @@ def finish(settings: Settings) -> accounts.Account:
     state.put("node", id_, {**node, "public_key": public, "cidr_block": str(block)})
     Answer.delete().where(Answer.step == "account").execute()
     choose(settings, answers["services"]["chosen"])
-    (settings.data_dir / "node" / "claim").unlink(missing_ok=True)
+    claim_file(settings).unlink(missing_ok=True)
     events.happened("The node was set up", service="admin", subject=node["name"])
     return operator
 

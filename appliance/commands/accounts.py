@@ -305,7 +305,11 @@ def seal_keys(old: Path | None) -> None:
 
     config = settings()
     if is_running(config):
-        raise Conflict("node-runs", "Stop form serve first: it holds the keys.")
+        raise Conflict(
+            "node-runs",
+            "Stop the node first (systemctl stop formation.target, or Ctrl-C of form "
+            "serve): it holds the keys.",
+        )
     done = identity.reseal(config, identity.read_passphrase(old) if old else None)
     how = "sealed" if identity.passphrase(config) else "not sealed"
     click.echo(f"Keys that are {how} now: {done}.")

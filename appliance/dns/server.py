@@ -29,6 +29,7 @@ from appliance.dns.zone import Zone
 
 CACHE = 20_000
 PAUSE_S = 0.1  # after an error of the socket, which may last
+TURN_S = 5.0  # for a datagram to come through
 TCP_S = 10.0  # for one message, from the first wait to its last byte
 TCP_OPEN, TCP_OPEN_EACH = 64, 8
 LONGEST_TCP = 4096
@@ -99,7 +100,7 @@ class DnsServer:
             raise
         self._open: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._ended = threading.Event()
+        self._ended, self._turned = threading.Event(), threading.Event()
         self._loops = [
             threading.Thread(target=loop, daemon=True)
             for loop in (self._serve_udp, self._serve_tcp)
@@ -112,6 +113,18 @@ class DnsServer:
     @property
     def is_alive(self) -> bool:
         return all(loop.is_alive() for loop in self._loops)
+
+    def responds(self) -> bool:
+        """Whether a datagram without content, which nobody answers, comes through."""
+        self._turned.clear()
+        host, port = self._udp.getsockname()[:2]
+        own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        try:
+            with socket.socket(self._udp.family, socket.SOCK_DGRAM) as probe:
+                probe.sendto(b"", (own, port))
+        except OSError:
+            return True  # its address is gone; who looks after us closes it
+        return self._turned.wait(TURN_S)
 
     def keep_for(self, ttl: int) -> None:
         """Tell clients another time to keep answers; sockets and queries stay."""
@@ -190,6 +203,7 @@ class DnsServer:
                     return  # closed; whoever looks after us starts another
                 self._ended.wait(PAUSE_S)
                 continue
+            self._turned.set()
             if packet and peer:
                 self._take(packet, peer[0], back)
 

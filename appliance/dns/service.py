@@ -85,6 +85,11 @@ class DnsRuntime:
             return "failed", f"nothing listens at {self._settings.dns.host}"
         return ("degraded", self._trouble) if self._trouble else ("running", "")
 
+    def responds(self) -> bool:
+        """Whether every listener still takes queries."""
+        servers = list(self._servers.values())
+        return self._thread.is_alive() and all(one.responds() for one in servers)
+
     def _refresh(self) -> None:
         with self._lock:
             found = read_zone(self._settings, apex(self._settings))

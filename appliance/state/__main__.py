@@ -6,7 +6,7 @@ import os
 import pwd
 import threading
 
-from appliance import sockets, wake
+from appliance import notify, sockets, wake
 from appliance.config import Settings, settings
 from appliance.host import Host
 from appliance.identity import fingerprint, raw_public, signing_key
@@ -49,7 +49,12 @@ def main() -> None:
     path, passed = config.run_dir / "state.sock", sockets.inherited()
     server = StateServer(path, store, web_uid(), written, passed[0] if passed else None)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    run_rounds(host, wake.Waiter(config.run_dir, "state"))
+
+    def alive() -> None:
+        if server.responds():
+            notify.alive()
+
+    run_rounds(host, wake.Waiter(config.run_dir, "state"), alive=alive)
     server.shutdown()
 
 

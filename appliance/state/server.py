@@ -26,6 +26,7 @@ from appliance.state.store import Store
 
 LONGEST = 1 << 20
 PATIENCE_S = 5.0  # from the connection to the end of the line
+TURN_S, WRITE_S = 10.0, 20.0  # longest turn of the loop, longest wait for a write
 LONGEST_ID = 512
 CONNECTIONS = 64  # open at once, for each uid
 WRITERS: dict[str, frozenset[str]] = {
@@ -130,6 +131,20 @@ class StateServer(socketserver.ThreadingUnixStreamServer):
         self._lock = threading.Lock()
         self._open: Counter[int] = Counter()
         self._counting = threading.Lock()
+        self._turned = time.monotonic()
+
+    def service_actions(self) -> None:
+        """The loop takes a turn, twice a second at least."""
+        self._turned = time.monotonic()
+
+    def responds(self) -> bool:
+        """Whether it takes connections, and a record can be written."""
+        if time.monotonic() - self._turned > TURN_S:
+            return False
+        if not self._lock.acquire(timeout=WRITE_S):
+            return False
+        self._lock.release()
+        return True
 
     @contextlib.contextmanager
     def place(self, uid: int) -> Iterator[None]:

@@ -94,7 +94,7 @@ def machine() -> Iterator[Machine | None]:
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    machine = pyfuncitem.funcargs["machine"]
+    machine = pyfuncitem.funcargs.get("machine")
     if machine is None:
         return None
     options = ["-p", "no:cacheprovider", "--no-cov", "--no-header"]

@@ -12,6 +12,7 @@ from appliance.admin.alerts import targets
 from appliance.admin.alerts.targets import Hook
 from appliance.admin.second_factor import SecondFactor
 from appliance.admin.sessions import Session
+from appliance.admin.setup import claim_file
 from appliance.config import Settings
 
 Source = Callable[[Settings], Iterator[str]]
@@ -24,7 +25,7 @@ def phrase(settings: Settings) -> Iterator[str]:
 
 
 def claim(settings: Settings) -> Iterator[str]:
-    file = settings.data_dir / "node" / "claim"
+    file = claim_file(settings)
     if file.exists():
         yield file.read_text().strip()
 
