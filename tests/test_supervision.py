@@ -155,7 +155,8 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script = tmp_path / "systemctl"
     script.write_text(
         f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\ncase "$1" in\n'
-        'show) case "$2" in *dns*) echo LoadState=loaded; echo ActiveState=active;'
+        'show) case "$3$2" in *TriggeredBy*) echo formation-dns.socket;;'
+        " *dns*) echo LoadState=loaded; echo ActiveState=active;"
         " echo SubState=running; echo MainPID=42;"
         " echo ActiveEnterTimestampMonotonic=1000000;; *) echo LoadState=not-found;;"
         " esac;;\nis-system-running) echo stopping; exit 1;;\nesac\n"
@@ -176,7 +177,7 @@ def test_units_are_asked_and_told(systemctl: Path) -> None:
     assert keeper.is_ending()
     said = systemctl.read_text()
     assert "restart --no-block formation-dns.service" in said
-    assert "disable formation-dns.service" in said
+    assert "disable formation-dns.socket formation-dns.service" in said
     assert "kill --kill-whom=main --signal=HUP formation-dns.service" in said
     with pytest.raises(NotFound):
         keeper.start("nobody")
