@@ -70,17 +70,22 @@ def serve(with_base: bool) -> None:
 
 
 @main.command()
+@click.option("--users", "only_users", is_flag=True, help="Make only the users.")
 @plain_errors
-def prepare() -> None:
+def prepare(only_users: bool) -> None:
     """Make users, folders and certificate; systemd does it at the node's start."""
     from appliance import layout
     from appliance.admin import setup
     from appliance.admin.preparing import prepare_node, prepare_units
     from appliance.admin.serving import must_be_root
+    from appliance.admin.users import ensure_users
     from appliance.config import settings
     from appliance.supervision import SYSTEMD
 
     must_be_root("prepare")
+    if only_users:
+        ensure_users(settings())
+        return
     layout.prepare(settings())
     if not setup.is_done(settings()):
         setup.new_claim(settings())

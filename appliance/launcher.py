@@ -38,7 +38,8 @@ MODULES: dict[str, tuple[str, ...]] = {
 def take_phrase() -> None:
     """The pass phrase that systemd handed over, where it did."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if folder and (file := Path(folder, PHRASE)).exists():
+    file = Path(folder or "/", PHRASE)
+    if folder and os.access(file, os.R_OK):  # where none is, the folder is root's
         os.environ["FORMATION_NODE__PASSPHRASE_FILE"] = str(file)
 
 

@@ -204,7 +204,9 @@ class Systemd:
         return Kept(name, state, pid, since, found.get("SubState", ""))
 
     def start(self, name: str) -> None:
-        _systemctl("start", "--no-block", self._unit(name))
+        wanted = self._with_sockets(name)
+        _systemctl("reset-failed", *wanted, fine=True)  # or it is not even tried
+        _systemctl("start", "--no-block", *wanted)
 
     def stop(self, name: str) -> None:
         _systemctl("stop", "--no-block", *self._with_sockets(name))

@@ -22,8 +22,7 @@ from appliance.service import forget_statuses
 DATA_DIR, GROUP = Path("/var/lib/formation"), "formation"
 CREDENTIALS, DROP_INS = Path("/run/credstore"), Path("/run/systemd/system")
 DROP_IN = "50-formation-settings.conf"
-SERVICES = ("state", "dns", "web", "gateway", "caddy")
-"""Those whose units name the folders that they write."""
+SERVICES = ("state", "jobs", "dns", "web", "gateway", "caddy")
 
 
 def prepare_node(settings: Settings) -> None:
@@ -67,9 +66,19 @@ def drop_ins(settings: Settings) -> dict[str, str]:
     if settings.auth.operator_group != GROUP:
         text = f"[Socket]\nSocketGroup={settings.auth.operator_group}\n"
         found["formation-cli.socket"] = text
-    if settings.data_dir != DATA_DIR:
-        text = f"[Service]\nReadWritePaths={settings.data_dir}\n"
-        found |= {f"formation-{name}.service": text for name in SERVICES}
+    for name in SERVICES:
+        if moved := moved_folders(settings, name):
+            text = f"[Service]\nReadWritePaths={' '.join(map(str, moved))}\n"
+            found[f"formation-{name}.service"] = text
+    return found
+
+
+def moved_folders(settings: Settings, name: str) -> list[Path]:
+    """Where the process writes, and its unit does not know."""
+    found = [settings.data_dir] if settings.data_dir != DATA_DIR else []
+    if name == "jobs":
+        vmm = settings.vmm
+        found += [place for place in (vmm.images_dir, vmm.instances_dir) if place]
     return found
 
 

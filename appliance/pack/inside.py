@@ -36,6 +36,7 @@ ENVIRONMENT = {
 }
 TRUST = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")
 TRUSTED = "/run/machine-certificates.crt"
+MOUNTS = "FORMATION_BUILD_MOUNTS"  # set by the unit of formation-jobs
 
 
 def leave_chroot() -> None:
@@ -64,9 +65,26 @@ def leave_chroot() -> None:
         os.close(own)
 
 
+def join(place: Path) -> None:
+    """See files as the process does whose folder in /proc this is: a unit may have a
+    view of its own, with covered parts of /proc, and then the kernel lets nobody mount
+    another in a user namespace (mount_namespaces(7))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    root = os.open(place / "root", os.O_PATH | os.O_DIRECTORY)
+    view = os.open(place / "ns/mnt", os.O_RDONLY)
+    if libc.setns(view, _NEWNS):
+        raise OSError(ctypes.get_errno(), "setns failed")
+    os.fchdir(root)
+    os.chroot(".")
+    os.close(root)
+    os.close(view)
+
+
 def enter(ready: int, told: int) -> dict[str, Any]:
     """Into new namespaces; returns what the parent tells when all is set."""
     libc = ctypes.CDLL(None, use_errno=True)
+    if place := os.environ.get(MOUNTS):
+        join(Path(place))
     kinds = _NEWUSER | _NEWNS | _NEWPID | _NEWIPC | _NEWUTS | _NEWNET | _NEWCGROUP
     if libc.unshare(kinds):
         leave_chroot()

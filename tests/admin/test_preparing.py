@@ -37,6 +37,16 @@ def test_another_group_and_another_folder_reach_the_units(settings: Settings) ->
     assert f"ReadWritePaths={settings.data_dir}\n" in moved["formation-state.service"]
 
 
+def test_images_elsewhere_are_written_by_formation_jobs_alone(
+    settings: Settings,
+) -> None:
+    vmm = settings.vmm.model_copy(update={"images_dir": Path("/data/images")})
+    config = with_auth(settings, "formation").model_copy(update={"vmm": vmm})
+    assert drop_ins(config) == {
+        "formation-jobs.service": "[Service]\nReadWritePaths=/data/images\n"
+    }
+
+
 def test_drop_ins_go_when_the_setting_does(tmp_path: Path) -> None:
     wanted = {"formation-cli.socket": "[Socket]\nSocketGroup=wheel\n"}
     assert write_drop_ins(wanted, tmp_path)

@@ -14,33 +14,37 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import psutil
 import pytest
 
 from image.guest.build import mmdebstrap
+from image.package.deb import engines
+from image.package.room import CACHE
 
 INSIDE = "FORMATION_INSIDE"
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-PACKAGES = "systemd,dbus,python3,libvirt0"
+PACKAGES = sorted(
+    engines() | {"systemd", "systemd-sysv", "dbus", "python3", "libvirt0"}
+)
+SUITE = platform.freedesktop_os_release()["VERSION_CODENAME"]
 NAMESPACES = ("--mount", "--pid", "--cgroup", "--uts", "--ipc", "--net")
 
 
 class Machine:
     """A Debian whose PID 1 is systemd; `pid` is what this machine calls it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.tree = folder / "tree"
-        suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
-        mmdebstrap("--variant=minbase", f"--include={PACKAGES}", suite, str(self.tree))
+    def __init__(self, folder: Path, base: Path) -> None:
         self._group = Path(tempfile.mkdtemp(dir=folder))
         subprocess.run(["mount", "-t", "cgroup2", "cgroup2", self._group], check=True)
         self._own = self._group / f"formation-{folder.name}"
         self._own.mkdir()
         argv = ["unshare", *NAMESPACES, "--fork", "--kill-child"]
-        script = ["sh", str(HERE / "machine.sh"), str(self.tree), str(ROOT)]
+        script = ["sh", str(HERE / "machine.sh"), str(base), str(folder), str(ROOT)]
         enter = f'echo $$ > "{self._own}/cgroup.procs"; exec "$@"'
         self._process = subprocess.Popen(["sh", "-c", enter, "sh", *argv, *script])
         self.pid = self._first()
@@ -81,16 +85,41 @@ class Machine:
 
 
 @pytest.fixture(scope="session")
-def machine() -> Iterator[Machine | None]:
+def debian() -> Path:
+    """A tree of this machine's Debian with all engines, kept for the next time."""
+    recipe = sha256(f"{SUITE} {PACKAGES}".encode()).hexdigest()[:12]
+    tree = CACHE / f"machine-{SUITE}-{recipe}"
+    if not tree.exists():
+        draft = tree.with_suffix(".draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        CACHE.mkdir(parents=True, exist_ok=True)
+        wanted = f"--include={','.join(PACKAGES)}"
+        mmdebstrap("--variant=minbase", wanted, SUITE, str(draft))
+        draft.rename(tree)
+    return tree
+
+
+@contextmanager
+def started(base: Path) -> Iterator[Machine]:
+    """A machine of that tree, which itself stays as it is."""
+    folder = Path(tempfile.mkdtemp(prefix="formation-systemd-", dir="/var/tmp"))
+    folder.chmod(0o755)
+    found = Machine(folder, base)
+    try:
+        yield found
+    finally:
+        found.close()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine | None]:
+    """One for what needs systemd alone."""
     if INSIDE in os.environ:
         yield None
         return
-    folder = Path(tempfile.mkdtemp(prefix="formation-systemd-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    found = Machine(folder)
-    yield found
-    found.close()
-    shutil.rmtree(folder)
+    with started(request.getfixturevalue("debian")) as found:
+        yield found
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:

@@ -10,6 +10,7 @@ from appliance import vmm
 from appliance.admin.repairs.issue import Fix, Issue, Repair
 from appliance.config import Settings, settings
 from appliance.operations import Run
+from appliance.supervision import SYSTEMD
 
 DEVICE = Path("/dev/kvm")
 CPUINFO = Path("/proc/cpuinfo")
@@ -65,11 +66,18 @@ def load() -> Fix | None:
     return Fix("Load its module") if module() else None
 
 
+def loading(name: str) -> list[str]:
+    """The command; under systemd its unit does it, since formation-jobs may not."""
+    if SYSTEMD.exists():
+        return ["systemctl", "start", f"modprobe@{name}.service"]
+    return ["modprobe", name]
+
+
 def mend(run: Run, subject: str) -> None:
     """Load the module where it is missing, and boot a test guest again."""
     if module() and not DEVICE.exists():
         done = subprocess.run(
-            ["modprobe", module()], capture_output=True, text=True, check=False
+            loading(module()), capture_output=True, text=True, check=False
         )
         run.log(f"modprobe {module()}: {done.stderr.strip()[:300] or 'done'}")
     run.progress(None, "a test guest boots")

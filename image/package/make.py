@@ -1,0 +1,56 @@
+"""Makes the Debian package, and the release tree in it, from this checkout.
+
+`image/package/build --suite trixie --output DIR` leaves `formation_VERSION_amd64.deb`
+in DIR; `--tree DIR` leaves the bare release tree. Needs root, and nothing but Python's
+own library, so that it runs on a Debian without an environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from image.guest.build import BuildError
+from image.package import deb, release
+from image.package.room import CACHE, SUITES, room
+
+
+def build(suite: str, output: Path | None, tree: Path | None, cache: Path) -> None:
+    """Make what is asked for; raises BuildError."""
+    with (
+        tempfile.TemporaryDirectory(
+            prefix="formation-package-", dir="/var/tmp"
+        ) as name,
+        room(suite, cache, print) as place,
+    ):
+        made = Path(name) / "release"
+        release.make(place, made, print)
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+            print(f"{deb.make(made, suite, output)} is ready", flush=True)
+        if tree is not None:
+            shutil.rmtree(tree, ignore_errors=True)
+            tree.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(made, tree, symlinks=True)
+            print(f"{tree} is ready", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Makes the Debian package.")
+    parser.add_argument("--suite", required=True, choices=sorted(SUITES))
+    parser.add_argument("--output", type=Path, help="where the package goes")
+    parser.add_argument("--tree", type=Path, help="where the bare release goes")
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    asked = parser.parse_args()
+    if not (asked.output or asked.tree):
+        parser.error("nothing is asked for: --output DIR, --tree DIR, or both")
+    try:
+        build(asked.suite, asked.output, asked.tree, asked.cache)
+    except BuildError as error:
+        raise SystemExit(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()
