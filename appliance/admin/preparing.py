@@ -9,11 +9,11 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from appliance import reloading, wishes
+from appliance import pack, reloading, wishes
 from appliance.admin.caddy import caddyfile, ensure_certificate
 from appliance.admin.serving import RUN_DIR
 from appliance.admin.users import ensure_users
-from appliance.config import Settings
+from appliance.config import DEFAULT_FILE, Settings
 from appliance.launcher import PHRASE
 from appliance.layout import assign, prepare
 from appliance.problems import Problem
@@ -47,6 +47,8 @@ def prepare_units(settings: Settings) -> None:
             f"{RUN_DIR}. Take that setting away.",
         )
     (RUN_DIR / "supervisor.sock").unlink(missing_ok=True)  # of a form serve that died
+    DEFAULT_FILE.parent.mkdir(exist_ok=True)  # formation-jobs sees only what is there
+    pack.settle_for_all(settings)
     hand_over_phrase(settings, CREDENTIALS)
     if write_drop_ins(drop_ins(settings), DROP_INS):
         subprocess.run(["systemctl", "daemon-reload"], check=True)

@@ -33,6 +33,7 @@ from appliance.pack.parser import (
     diagnostics_json,
 )
 from appliance.pack.passwd import hash_password
+from appliance.pack.place import settle_for_all
 from appliance.pack.tally import noted
 from appliance.pack.tally import trim as trim_builds
 from appliance.pack.upload import Upload, of_archive, of_files, of_folder
@@ -70,6 +71,7 @@ __all__ = [
     "must_be_free",
     "noted",
     "request",
+    "settle_for_all",
     "sweep",
     "trim_builds",
     "sweep_networks",

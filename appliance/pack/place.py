@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from appliance.config import Settings
 from appliance.pack.limits import BuildError
 
 OVERLAY, MEMORY = "overlayfs", "tmpfs"
@@ -23,6 +24,19 @@ def file_system(folder: Path) -> str:
         check=False,
     )
     return done.stdout.strip()
+
+
+def layers(settings: Settings) -> Path:
+    return settings.data_dir / "pack" / "layers"
+
+
+def settle_for_all(settings: Settings) -> None:
+    """The same by systemd, before processes have views of files of their own."""
+    folder = layers(settings)
+    folder.mkdir(exist_ok=True)
+    if file_system(folder) == OVERLAY:
+        command = ["systemd-mount", "--collect", "--type=tmpfs", "--options=mode=711"]
+        subprocess.run([*command, "formation-layers", str(folder)], check=True)
 
 
 def settle(folder: Path) -> bool:

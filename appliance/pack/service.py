@@ -21,7 +21,7 @@ class PackRuntime(Served):
         sweep(self._settings)
 
     def stop(self) -> None:
-        place.vacate(self._settings.data_dir / "pack" / "layers")
+        place.vacate(place.layers(self._settings))
 
     def status(self) -> tuple[State, str]:
         if shutil.which("mke2fs", path="/sbin:/usr/sbin:/bin:/usr/bin") is None:

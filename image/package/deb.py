@@ -128,7 +128,7 @@ def depends(suite: str) -> list[str]:
     """The engines, as install.sh has them, and the very Python of the release."""
     major, minor = SUITES[suite].split(".")
     python = [f"python3 (>= {major}.{minor})", f"python3 (<< {major}.{int(minor) + 1})"]
-    systemd = ["init-system-helpers (>= 1.54~)", "systemd (>= 252)", "libvirt0"]
+    systemd = ["init-system-helpers (>= 1.54~)", "systemd (>= 252)", "dbus", "libvirt0"]
     return [*python, *sorted(engines()), *systemd, "libc6"]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from image.package.make import build
+from tests.pack.conftest import BASE
 from tests.systemd.conftest import SUITE, Machine, started
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
@@ -28,6 +30,7 @@ name = "cellar"
 name = "ada"
 password = "correct horse battery"
 """
+FORMFILE = "NAME hello\nRUN mount | grep ^proc > /proc-is-there\nENTRYPOINT sleep 9\n"
 HEALTH = "https://127.0.0.1:8443/healthz"
 
 
@@ -125,6 +128,19 @@ def test_each_process_is_walled_in(node: Node) -> None:
         assert found, said
         most = 5.0 if unit == "formation-jobs.service" else 3.0
         assert float(found[1]) < most, said
+
+
+def test_formation_jobs_can_still_do_what_it_is_for(node: Node) -> None:
+    node.run("form", "settings", "set", "log.level=debug")
+    assert "debug" in node.file("/etc/formation/formation.toml").read_text()
+    assert "formation0" in node.run("ip", "-brief", "link")  # the guests' bridge
+    assert "inet formation" in node.run("nft", "list", "tables")
+    base, folder = node.file("/var/lib/formation/base"), node.file("/var/tmp/agent")
+    shutil.copytree(BASE, base / "debian-13", dirs_exist_ok=True)
+    folder.mkdir()
+    (folder / "Formfile").write_text(FORMFILE)
+    node.run("form", "pack", "build", "/var/tmp/agent")  # behind walls of its own
+    assert list(node.file("/var/lib/formation/images").glob("*.qcow2"))
 
 
 def test_form_serve_says_that_systemd_keeps_the_node(node: Node) -> None:
