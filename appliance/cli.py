@@ -15,6 +15,7 @@ import click
 from appliance.commands.accounts import account, admin, audit, token
 from appliance.commands.agents import agent
 from appliance.commands.alerts import alerts
+from appliance.commands.console import console
 from appliance.commands.instances import vmm
 from appliance.commands.logs import logs
 from appliance.commands.repairs import repairs
@@ -541,6 +542,7 @@ for _command in (
     logs,
     repairs,
     support,
+    console,
 ):
     main.add_command(_command)
 

@@ -265,6 +265,11 @@ class AdminSettings(Section):
     alerts_kept: int = Field(
         1000, ge=10, description="Resolved alerts kept, and lines of their deliveries."
     )
+    console_shell: bool = Field(
+        False,
+        description="The console's menu has a shell as root, for operators who say "
+        "their password.",
+    )
     operations_kept: int = Field(
         1000, ge=10, description="Ended operations kept, for 30 days at most."
     )

@@ -53,7 +53,10 @@ def lay_out(tree: Path, release: Path) -> None:
     place(HERE / "formation-run", own / "formation-run", 0o755)
     place(HERE / "form", tree / "usr/bin/form", 0o755)
     for file in sorted((ROOT / "systemd").glob("formation*")):
-        place(file, tree / "usr/lib/systemd/system" / file.name, 0o644)
+        if file.name.endswith("-generator"):
+            place(file, tree / "usr/lib/systemd/system-generators" / file.name, 0o755)
+        else:
+            place(file, tree / "usr/lib/systemd/system" / file.name, 0o644)
 
 
 def place(source: Path, target: Path, mode: int) -> None:
