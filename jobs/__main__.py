@@ -16,7 +16,7 @@ from appliance.runner import Runner
 from jobs.clock import ending, timetable
 
 log = structlog.get_logger()
-PULSE_S, LONGEST_ROUND_S = 10, 600.0
+PULSE_S, LONGEST_ROUND_S = 5, 600.0
 
 
 class Pulse:

@@ -19,8 +19,9 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 DOCS = ("installing.md", "operations.md", "manual.md", "security.md", "settings.md")
 FOR_BUILDING = {"python3", "python3-venv", "python3-dev", "gcc", "pkg-config"}
-FOR_BUILDING |= {"libvirt-dev", "supervisor"}
-"""Of what install.sh installs, what a package that is built and has units needs not."""
+FOR_BUILDING |= {"libvirt-dev", "supervisor", "util-linux"}
+"""Of what install.sh installs, what a package that is built and has units needs not, or
+what is on each Debian."""
 MAINTAINER = "Formation <formation@formation.internal>"
 SUMMARY = "node of a federated cloud for AI agents"
 DESCRIPTION = """\

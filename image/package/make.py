@@ -8,6 +8,7 @@ own library, so that it runs on a Debian without an environment.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from image.package.room import CACHE, SUITES, room
 
 def build(suite: str, output: Path | None, tree: Path | None, cache: Path) -> None:
     """Make what is asked for; raises BuildError."""
+    os.umask(0o022)  # what is packed is for all to read
     with (
         tempfile.TemporaryDirectory(
             prefix="formation-package-", dir="/var/tmp"

@@ -5,6 +5,7 @@ Outside, what a test here does is to start pytest for itself in the machine.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import shutil
@@ -89,13 +90,15 @@ def debian() -> Path:
     """A tree of this machine's Debian with all engines, kept for the next time."""
     recipe = sha256(f"{SUITE} {PACKAGES}".encode()).hexdigest()[:12]
     tree = CACHE / f"machine-{SUITE}-{recipe}"
-    if not tree.exists():
-        draft = tree.with_suffix(".draft")
-        shutil.rmtree(draft, ignore_errors=True)
-        CACHE.mkdir(parents=True, exist_ok=True)
-        wanted = f"--include={','.join(PACKAGES)}"
-        mmdebstrap("--variant=minbase", wanted, SUITE, str(draft))
-        draft.rename(tree)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "machine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the other worker wants it too
+        if not tree.exists():
+            draft = tree.with_suffix(".draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            wanted = f"--include={','.join(PACKAGES)}"
+            mmdebstrap("--variant=minbase", wanted, SUITE, str(draft))
+            draft.rename(tree)
     return tree
 
 
