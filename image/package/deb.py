@@ -105,9 +105,10 @@ def licence(item: Distribution) -> str:
 def control(tree: Path, suite: str, version: str) -> None:
     folder = tree / "DEBIAN"
     folder.mkdir()
-    for name in ("preinst", "postinst", "prerm", "postrm"):
-        if (HERE / "debian" / name).exists():
-            place(HERE / "debian" / name, folder / name, 0o755)
+    for name in ("postinst", "prerm", "postrm"):
+        text = (HERE / "debian" / name).read_text()
+        (folder / name).write_text(text.replace("@ENABLED@", " ".join(enabled())))
+        (folder / name).chmod(0o755)
     files = [
         file for file in tree.rglob("*") if file.is_file() and not file.is_symlink()
     ]
@@ -121,6 +122,12 @@ def control(tree: Path, suite: str, version: str) -> None:
         f"Depends: {', '.join(depends(suite))}\nSuggests: supervisor\n"
         f"Section: admin\nPriority: optional\nDescription: {SUMMARY}\n{DESCRIPTION}"
     )
+
+
+def enabled() -> list[str]:
+    """The units that systemctl enable is for."""
+    files = sorted((ROOT / "systemd").glob("formation*"))
+    return [file.name for file in files if "\n[Install]\n" in file.read_text()]
 
 
 def digest(file: Path) -> str:

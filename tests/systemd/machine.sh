@@ -25,5 +25,6 @@ mount -t tmpfs -o mode=1777 tmpfs tmp
 mkdir -p "./$3"
 mount --rbind "$3" "./$3"
 ip link set lo up
+mount --make-rshared .  # as on a machine: credentials come by a mount
 exec env -i container=private PATH=/usr/sbin:/usr/bin:/sbin:/bin \
   chroot . /lib/systemd/systemd --log-target=journal --show-status=no

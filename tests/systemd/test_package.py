@@ -232,6 +232,26 @@ def test_a_restart_of_the_pages_refuses_no_request(node: Node) -> None:
     assert node.pid("web") not in (0, before)
 
 
+def test_the_pass_phrase_reaches_those_who_open_keys_alone(node: Node) -> None:
+    node.run("systemctl", "stop", "formation.target")
+    until(lambda: not any(node.is_up(name) for name in PROCESSES))
+    node.file("/root/phrase").write_text("open sesame\n")
+    node.file("/root/phrase").chmod(0o400)
+    settings = node.file("/etc/formation/formation.toml")
+    settings.write_text(
+        f'{settings.read_text()}[node]\npassphrase_file="/root/phrase"\n'
+    )
+    assert "are sealed now" in node.run("form", "admin", "seal-keys")
+    node.run("systemctl", "start", "formation.target")
+    until(lambda: set(node.states().values()) == {"running"})
+    for name in PROCESSES:
+        told = (
+            b"CREDENTIALS_DIRECTORY"
+            in node.file(f"/proc/{node.pid(name)}/environ").read_bytes()
+        )
+        assert told == (name in ("state", "jobs"))
+
+
 def test_what_is_stopped_stays_so_though_somebody_calls(node: Node) -> None:
     node.run("form", "processes", "stop", "gateway")
     until(lambda: not node.is_up("gateway"))
