@@ -7,6 +7,7 @@ Sealing: ephemeral X25519, HKDF-SHA256, ChaCha20-Poly1305.
 
 from __future__ import annotations
 
+import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from appliance import keyfile
 from appliance.config import Settings
 from appliance.problems import Problem, Unavailable
 
+HANDED = "FORMATION_PHRASE"  # where the launcher found it
 _NONCE = bytes(12)  # each sealing has a key of its own
 
 
@@ -41,9 +43,12 @@ def raw_public(key: Ed25519PrivateKey | X25519PrivateKey) -> bytes:
 
 
 def passphrase(settings: Settings) -> bytes | None:
-    """The pass phrase from its file, or None where none is set."""
+    """The pass phrase from its file, or None where none is set. A process that cannot
+    look into that file was handed what is in it."""
     file = settings.node.passphrase_file
-    return None if file is None else read_passphrase(file)
+    if file is None:
+        return None
+    return read_passphrase(Path(os.environ.get(HANDED, file)))
 
 
 def read_passphrase(file: Path) -> bytes:

@@ -40,7 +40,7 @@ def take_phrase() -> None:
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     file = Path(folder or "/", PHRASE)
     if folder and os.access(file, os.R_OK):  # where none is, the folder is root's
-        os.environ["FORMATION_NODE__PASSPHRASE_FILE"] = str(file)
+        os.environ["FORMATION_PHRASE"] = str(file)
 
 
 def form(arguments: list[str]) -> object:

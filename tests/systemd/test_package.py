@@ -250,6 +250,8 @@ def test_the_pass_phrase_reaches_those_who_open_keys_alone(node: Node) -> None:
             in node.file(f"/proc/{node.pid(name)}/environ").read_bytes()
         )
         assert told == (name in ("state", "jobs"))
+    node.run("form", "repairs", "check")
+    assert "restart" not in node.run("form", "repairs", "list")
 
 
 def test_what_is_stopped_stays_so_though_somebody_calls(node: Node) -> None:
