@@ -18,6 +18,7 @@ from appliance.commands.alerts import alerts
 from appliance.commands.console import console
 from appliance.commands.instances import vmm
 from appliance.commands.logs import logs
+from appliance.commands.machine import machine
 from appliance.commands.repairs import repairs
 from appliance.commands.secrets import secret
 from appliance.commands.services import processes, services
@@ -543,6 +544,7 @@ for _command in (
     repairs,
     support,
     console,
+    machine,
 ):
     main.add_command(_command)
 

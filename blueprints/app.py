@@ -47,6 +47,7 @@ ROOMS = (
     "services",
     "navigation",
     "storage",
+    "machine",
     "settings",
     "logs",
     "metrics",

@@ -15,6 +15,7 @@ from appliance.config import settings
 from appliance.problems import Invalid, Problem
 from appliance.service import Check, Verdict, services
 from blueprints.access import cookie, public, remote_address, start_session
+from blueprints.machine import answers_of, short
 
 blueprint = Blueprint("setup", __name__, url_prefix="/setup")
 CLAIMED = "formation-claim"
@@ -41,12 +42,13 @@ def page(step: str, errors: dict[str, str] | None = None, status: int = 200) -> 
     return render_template(
         f"setup/{step}.html",
         step=step,
-        steps=setup.STEPS,
+        steps=setup.steps(),
         errors=errors or {},
         form=request.form or setup.saved().get(step, {}),
         proposed=setup.node_defaults(settings()),
         checks=verdicts() if step == "checks" else [],
         services=services().values(),
+        **(setup.machine_proposals() if step == "machine" else {}),
     ), status
 
 
@@ -59,7 +61,7 @@ def begin() -> Any:
 @blueprint.get("/<step>")
 @public
 def show(step: str) -> Any:
-    if step not in setup.STEPS:
+    if step not in setup.steps():
         raise Problem("not-found", f"There is no step {step!r}.", status=404)
     if step != "claim" and not has_claimed():
         return redirect(url_for("setup.show", step="claim"))
@@ -85,11 +87,12 @@ def answer(step: str) -> Any:
     try:
         return ANSWERS[step]()
     except Invalid as problem:
-        return page(step, problem.members["errors"] | {"": problem.detail}, 422)
+        return page(step, short(problem.members["errors"]) | {"": problem.detail}, 422)
 
 
 def next_page(step: str) -> Answer:
-    following = setup.STEPS[setup.STEPS.index(step) + 1]
+    steps = setup.steps()
+    following = steps[steps.index(step) + 1]
     return redirect(url_for("setup.show", step=following), 303)
 
 
@@ -119,6 +122,17 @@ def node() -> Answer:
     return next_page("node")
 
 
+def machine() -> Answer:
+    """What is as the machine has it already is no wish."""
+    wish = answers_of(request.form)
+    if wish.get("network") == {"method": "dhcp", "dns": []}:
+        del wish["network"]
+    if not wish.get("ssh_keys"):
+        wish.pop("ssh_keys", None)
+    setup.save("machine", setup.machine_answers(wish))
+    return next_page("machine")
+
+
 def account() -> Answer:
     form = request.form
     typed = (form.get(key, "") for key in ("name", "password", "again"))
@@ -146,6 +160,7 @@ ANSWERS = {
     "claim": claim,
     "checks": checks,
     "node": node,
+    "machine": machine,
     "account": account,
     "services": chosen,
     "done": done,

@@ -24,6 +24,8 @@ from appliance import (
 from appliance.admin import expired, health, processes, storage
 from appliance.admin.alerts import delivery
 from appliance.admin.alerts import store as alerts
+from appliance.admin.machine import facts as machine
+from appliance.admin.machine import firewall
 from appliance.admin.repairs import looking as repairs
 from appliance.admin.support import shelf
 from appliance.config import Settings, settings
@@ -74,6 +76,8 @@ def age_measurements(settings: Settings) -> None:
 JOBS: dict[str, tuple[float, Job]] = {
     "storage": (0.5, storage.refresh),
     "processes": (0.1, processes.refresh),
+    "machine": (0.5, machine.refresh),
+    "firewall": (0.5, firewall.refresh),
     "health": (0.1, health.note),
     "alerts": (1 / 6, alerts.refresh),
     "deliver": (1 / 6, delivery.deliver),
@@ -89,7 +93,7 @@ JOBS: dict[str, tuple[float, Job]] = {
     "collect": (10, pack.collect),
 }
 """Minutes between the runs of each job."""
-AT_ONCE = ("storage", "processes")
+AT_ONCE = ("storage", "processes", "machine", "firewall")
 """What people may ask for as soon as the node runs."""
 
 

@@ -11,6 +11,7 @@ from appliance.admin.alerts import delivery
 from appliance.admin.connections import CLOSE
 from appliance.admin.control import CONTROL
 from appliance.admin.limiting import LIMIT
+from appliance.admin.machine import changing
 from appliance.admin.processes import PROCESS
 from appliance.admin.repairs import mending
 from appliance.admin.support import shelf
@@ -65,4 +66,5 @@ KINDS = (
     *delivery.KINDS,
     *mending.KINDS,
     shelf.KIND,
+    changing.KIND,
 )

@@ -24,6 +24,7 @@ SERVICE = Service(
         Page("/admin/settings", "Settings", "Administration", rank=20, role="auditor"),
         Page("/admin/logs", "Logs", "Administration", rank=15, role="auditor"),
         Page("/admin/storage", "Storage", "Administration", rank=30),
+        Page("/admin/machine", "Machine", "Administration", rank=35, role="operator"),
         Page("/api/", "API", "Administration", rank=65),
         Page("/admin/accounts", "Accounts", "Administration", rank=70, role="auditor"),
         Page("/admin/audit", "Audit log", "Administration", rank=80, role="auditor"),

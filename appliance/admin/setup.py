@@ -9,18 +9,21 @@ import tomllib
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 from peewee import FloatField, TextField
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from appliance import clock, events, formnet, identity, state
 from appliance.admin import accounts, passwords, throttle
+from appliance.admin.machine import changing, names, network, wish
+from appliance.appliance_image import is_appliance
 from appliance.config import Settings
 from appliance.database import NodeModel
 from appliance.problems import Invalid, Problem
 from appliance.service import choose, chosen, services
 
-STEPS = ("claim", "checks", "node", "account", "services", "done")
+STEPS = ("claim", "checks", "node", "machine", "account", "services", "done")
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -96,7 +99,13 @@ def saved() -> dict[str, dict[str, Any]]:
 def next_step() -> str:
     """The first step that is not answered yet; a power cut loses none."""
     answered = {"claim", *saved()}
-    return next((step for step in STEPS if step not in answered), STEPS[-1])
+    return next((step for step in steps() if step not in answered), STEPS[-1])
+
+
+def steps() -> tuple[str, ...]:
+    """The machine is asked about where the node sets it: on the appliance."""
+    left_out = () if is_appliance() else ("machine",)
+    return tuple(step for step in STEPS if step not in left_out)
 
 
 def node_defaults(settings: Settings) -> dict[str, Any]:
@@ -119,6 +128,28 @@ def node_answers(settings: Settings, form: dict[str, Any]) -> dict[str, Any]:
         wrong = {str(item["loc"][0]): item["msg"] for item in error.errors()}
         first = next(iter(wrong.items()))
         raise Invalid(f"{first[0]}: {first[1]}", **wrong) from None
+
+
+def machine_proposals() -> dict[str, Any]:
+    """What the machine step proposes and offers: the machine as it is."""
+    return {
+        "now": {"time_zone": names.time_zone(), "host_name": names.host_name()},
+        "zones": sorted(available_timezones()),
+        "cards": [{"name": name} for name in network.cards()],
+    }
+
+
+def machine_answers(form: Any) -> dict[str, Any]:
+    """Validated answers of the machine step; raises Invalid, or Conflict elsewhere."""
+    if not isinstance(form, dict):
+        raise Invalid("[machine] is a table: time_zone, host_name, network, ssh_keys.")
+    if not form:
+        return {}
+    changing.must_be_managed()
+    found = wish.checked(form)
+    if found.network is not None:
+        network.resolved(found.network, network.cards())
+    return found.document()
 
 
 def account_answers(
@@ -152,6 +183,8 @@ def finish(settings: Settings) -> accounts.Account:
     choose(settings, answers["services"]["chosen"])
     claim_file(settings).unlink(missing_ok=True)
     events.happened("The node was set up", service="admin", subject=node["name"])
+    if answers.get("machine"):
+        changing.request(wish.checked(answers["machine"]), operator.id)
     return operator
 
 
@@ -161,18 +194,28 @@ def from_file(settings: Settings, path: Path) -> accounts.Account:
         raise Problem("setup-done", "This node is set up already.", status=410)
     try:
         answers = tomllib.loads(path.read_text())
-        operator = answers["account"]
-        save("node", node_answers(settings, dict(answers["node"])))
-        save("account", account_answers(operator["name"], operator["password"]))
     except (OSError, ValueError) as error:
         raise Problem("setup-file", f"{path}: {error}") from None
+    return from_answers(settings, answers, str(path))
+
+
+def from_answers(
+    settings: Settings, answers: dict[str, Any], where: str
+) -> accounts.Account:
+    """The same from what `where` holds."""
+    try:
+        operator = answers["account"]
+        machine = machine_answers(answers.get("machine", {}))
+        save("node", node_answers(settings, dict(answers["node"])))
+        save("account", account_answers(operator["name"], operator["password"]))
+        save("machine", machine)
     except (KeyError, TypeError) as error:
         raise Problem(
-            "setup-file", f"{path}: [node] and [account] are needed; missing {error}"
+            "setup-file", f"{where}: [node] and [account] are needed; missing {error}"
         ) from None
     wanted = answers.get("services", {}).get("chosen", list(services()))
     unknown = sorted(set(wanted) - set(services()))
     if unknown:
-        raise Problem("setup-file", f"{path}: no service is named {unknown[0]}")
+        raise Problem("setup-file", f"{where}: no service is named {unknown[0]}")
     save("services", {"chosen": wanted})
     return finish(settings)

@@ -85,6 +85,20 @@ CASES: Mapping[str, Mapping[str, Calls]] = {
         "lasts": ((1.0,), (9e9,)),
         "progress": ((STEPS,), (IDLE,)),
     },
+    "machine.html": {
+        "zone_field": (
+            ({}, {}, []),
+            ({"time_zone": ODD}, {"time_zone": ODD}, [ODD, "UTC"]),
+        ),
+        "network_fields": (
+            ({}, {}, []),
+            (
+                {"method": "static", "interface": ODD, "address": ODD},
+                {"network": ODD, "interface": ODD, "address": ODD},
+                [{"name": ODD}],
+            ),
+        ),
+    },
     "lists.html": {
         "head": (
             (listed([]), "name", "Name"),

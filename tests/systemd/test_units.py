@@ -20,7 +20,13 @@ from appliance.layout import CADDY
 
 HERE = Path(__file__).parents[2] / "systemd"
 LAID_DOWN = sorted(file.name for file in HERE.iterdir() if file.name[:4] == "form")
-APPLIANCE = {"formation-console@.service", "formation-console-generator"}
+APPLIANCE = {
+    "formation-console@.service",
+    "formation-console-generator",
+    "formation-firewall.service",
+    "formation-machine.service",
+    "formation-ssh.service",
+}
 """What only the appliance starts, at its own times."""
 FILES = [file for file in LAID_DOWN if file not in APPLIANCE]
 OURS = [file for file in FILES if file.endswith(".service")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,6 +76,72 @@ def new_password() -> str:
 def must_be_sure(question: str) -> None:
     if not click.confirm(question, default=False):
         raise click.Abort
+
+
+def network() -> None:
+    """By DHCP or static; what is not kept at once is taken back."""
+    from appliance.admin.machine import changing, wish
+    from appliance.admin.machine import network as machine
+
+    changing.must_be_managed()
+    show_cards()
+    wished = wish.checked({"network": asked_network(machine.cards())}).network
+    assert wished is not None
+    found = machine.resolved(wished, machine.cards())
+    before = machine.present()
+    machine.hold(machine.file_text(found))
+    try:
+        say("It is changed. Look whether the node is reached by it.")
+        keeps = answered_in(changing.KEEP_S, "Keep it?")
+    except BaseException:
+        machine.hold(before)
+        raise
+    if not keeps:
+        machine.hold(before)
+        say("The network is as it was before.")
+        return
+    machine.keep(found)
+    say("It is kept.")
+
+
+def show_cards() -> None:
+    from appliance.admin.machine import facts
+
+    for card in facts.cards():
+        state = "up" if card["is_up"] else "down"
+        say(f" {card['name']:10} {state:5} {' '.join(card['addresses'])}")
+
+
+def asked_network(cards: list[str]) -> dict[str, object]:
+    way = click.prompt(
+        "dhcp or static", type=click.Choice(["dhcp", "static"]), default="dhcp"
+    )
+    found: dict[str, object] = {"method": way}
+    if way == "static":
+        found["interface"] = ask("Card", cards[0] if len(cards) == 1 else "")
+        found["address"] = ask("Address with prefix, such as 192.168.1.20/24")
+        if gateway := ask_key("Gateway; empty for none"):
+            found["gateway"] = gateway
+        found["dns"] = ask_key("DNS servers").replace(",", " ").split()
+    return found
+
+
+def answered_in(seconds: float, question: str) -> bool:
+    """Whether somebody says yes before that; who is silent says no."""
+
+    def too_late(*of: object) -> None:
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, too_late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        text = f"{question} Without an answer it returns in {seconds:.0f} s."
+        return click.confirm(text, default=False)
+    except TimeoutError:
+        say("")
+        return False
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def problems() -> None:
@@ -225,6 +292,7 @@ def shell() -> None:
 
 
 DIALOGS: dict[str, Callable[[], None]] = {
+    "network": network,
     "password": password,
     "problems": problems,
     "support": support,

@@ -82,6 +82,7 @@ def of_node(settings: Any) -> Facts:
 
     from appliance.admin import setup
     from appliance.admin.caddy import certificate_files, fingerprint
+    from appliance.appliance_image import is_appliance
     from appliance.config import config_file
     from appliance.service import chosen, chosen_file, services, status_file
 
@@ -92,6 +93,7 @@ def of_node(settings: Any) -> Facts:
     return Facts(
         host=socket.gethostname(),
         port=settings.http.https_port,
+        mdns=is_appliance(),
         fingerprint=fingerprint(settings) if certificate.exists() else "",
         claim=claim.read_text().strip() if claim.exists() and not is_set_up else "",
         is_set_up=is_set_up,

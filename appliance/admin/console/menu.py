@@ -20,6 +20,7 @@ class Entry:
 
 
 ENTRIES = (
+    Entry("network", "Network", "given by the network, or set here"),
     Entry("password", "Password", "a new password for an operator who lost it"),
     Entry("problems", "Problems", "what the log has of warnings and errors"),
     Entry("support", "Support bundle", "to a USB stick; without secrets"),

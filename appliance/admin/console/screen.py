@@ -79,7 +79,10 @@ def body(facts: Facts, width: int) -> Iterator[Line]:
 
 def where(facts: Facts, width: int) -> Iterator[Line]:
     if not facts.urls:
-        text = "This machine has no address in a network. Look whether the cable is in."
+        text = (
+            "This machine has no address in a network. Look whether the cable is in, "
+            "or choose Network in the menu."
+        )
         yield from wrapped(text, width, "bad")
         return
     verb = "Log in" if facts.is_set_up else "Set this node up"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
 
 import pytest
 
@@ -13,11 +16,14 @@ from appliance import state
 from appliance.admin import accounts, passwords, setup
 from appliance.admin.caddy import ensure_certificate, fingerprint
 from appliance.admin.console import dialogs, facts
+from appliance.admin.machine import network
 from appliance.config import Settings
 from appliance.problems import Unavailable
 from appliance.service import choose
 from appliance.state.server import StateServer
 from tests.admin.console.terminal import Terminal, started
+from tests.admin.machine.conftest import on_appliance as on_appliance
+from tests.admin.machine.conftest import told as told
 
 UP, DOWN, ESC, CTRL_C = "\x1bOA", "\x1bOB", "\x1b", "\x03"
 OLD, NEW = "correct horse battery", "staple of a new horse"
@@ -75,7 +81,7 @@ def test_a_screen_that_changes_its_size_is_drawn_anew(screen: Terminal) -> None:
 
 def test_a_dialog_that_cannot_be_done_says_why_and_goes_back(screen: Terminal) -> None:
     screen.sees("Claim code")
-    screen.press("\r1")
+    screen.press("\r2")
     screen.sees("not set up yet", "Enter: back to the menu")
     screen.press("\r")
     screen.sees("What shall be done?")
@@ -83,7 +89,7 @@ def test_a_dialog_that_cannot_be_done_says_why_and_goes_back(screen: Terminal) -
 
 def test_ctrl_c_in_a_dialog_goes_back_and_changes_nothing(screen: Terminal) -> None:
     screen.sees("Claim code")
-    screen.press("\r4")
+    screen.press("\r5")
     screen.sees("Restart the machine")
     screen.insist(CTRL_C, "What shall be done?")
 
@@ -91,7 +97,7 @@ def test_ctrl_c_in_a_dialog_goes_back_and_changes_nothing(screen: Terminal) -> N
 def test_an_operator_gets_a_new_password_at_the_console(claimed: Settings) -> None:
     with started("console") as screen:
         screen.sees("services run")
-        screen.press("\r1")
+        screen.press("\r2")
         screen.sees("Operators: ada", "Whose password")
         screen.press("\r")
         screen.sees("New password")
@@ -112,6 +118,52 @@ def run(dialog: str, typed: str) -> str:
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
+
+
+def test_elsewhere_the_network_is_left_alone(settings: Settings) -> None:
+    assert "no appliance" in run("network", "\n")
+
+
+STATIC = "static\neth1\n192.168.1.20/24\n192.168.1.1\n9.9.9.9\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (STATIC + "y\n\n", "It is kept."),
+        (STATIC + "n\n\n", "as it was before"),
+        (STATIC, ""),
+        ("static\neth1\n192.168.1.20\n\n\n\n", "needs its prefix"),
+        ("static\neth7\n192.168.1.20/24\n\n\n\n", "no card"),
+    ],
+)
+def test_the_network_is_set_at_the_console(
+    settings: Settings,
+    on_appliance: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO(typed))
+    dialogs.run("network")
+    shown = capsys.readouterr().out
+    assert said in shown
+    assert "Traceback" not in shown
+    kept = network.KEPT / network.NAME
+    assert kept.exists() == (said == "It is kept.")
+    assert (network.present() is None) == (said != "It is kept.")
+
+
+def test_a_network_that_nobody_answers_for_returns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as silent, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", silent)
+        assert dialogs.answered_in(0.05, "Keep it?") is False
+    os.close(writing)
+    assert "Keep it?" in capsys.readouterr().out
 
 
 def test_a_password_of_nobody_changes_nothing(claimed: Settings) -> None:
