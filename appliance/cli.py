@@ -120,17 +120,25 @@ def claim() -> None:
 
 
 @main.command("setup")
-@click.option("--from", "file", type=click.Path(path_type=Path), required=True)
+@click.option("--from", "file", type=click.Path(path_type=Path), help="The TOML file.")
+@click.option("--seed", is_flag=True, help="Look for formation-seed.toml on sticks.")
 @plain_errors
-def setup_command(file: Path) -> None:
+def setup_command(file: Path | None, seed: bool) -> None:
     """Set the node up from a TOML file, as the wizard would."""
     from appliance import schema, wake
     from appliance.admin import serving, setup
     from appliance.config import settings
 
+    if (file is None) != seed:
+        raise click.UsageError("Name the file, --from FILE, or look for one: --seed.")
     config = settings()
     serving.wait_while_starting(config, "state.sock")
     schema.open_all(config)
+    if file is None:
+        from appliance.admin.seed import run
+
+        click.echo(run(config) or "No seed file is there, or the node is set up.")
+        return
     operator = setup.from_file(config, file)
     for process in wake.PROCESSES:
         wake.notify(config.run_dir, process, "setup")

@@ -141,8 +141,7 @@ def machine_proposals() -> dict[str, Any]:
 
 def machine_answers(form: Any) -> dict[str, Any]:
     """Validated answers of the machine step; raises Invalid, or Conflict elsewhere."""
-    if not isinstance(form, dict):
-        raise Invalid("[machine] is a table: time_zone, host_name, network, ssh_keys.")
+    form = table(form, "machine")
     if not form:
         return {}
     changing.must_be_managed()
@@ -202,20 +201,45 @@ def from_file(settings: Settings, path: Path) -> accounts.Account:
 def from_answers(
     settings: Settings, answers: dict[str, Any], where: str
 ) -> accounts.Account:
-    """The same from what `where` holds."""
+    """The same from what `where` holds; nothing is kept of what is wrong somewhere."""
+    for step, found in steps_of(settings, answers, where).items():
+        save(step, found)
+    return finish(settings)
+
+
+def steps_of(
+    settings: Settings, answers: dict[str, Any], where: str
+) -> dict[str, dict[str, Any]]:
+    """The answers of each step, checked; raises Problem."""
     try:
-        operator = answers["account"]
-        machine = machine_answers(answers.get("machine", {}))
-        save("node", node_answers(settings, dict(answers["node"])))
-        save("account", account_answers(operator["name"], operator["password"]))
-        save("machine", machine)
-    except (KeyError, TypeError) as error:
+        operator = table(answers["account"], "account")
+        return {
+            "machine": machine_answers(answers.get("machine", {})),
+            "node": node_answers(settings, table(answers["node"], "node")),
+            "account": account_answers(
+                str(operator["name"]), str(operator["password"])
+            ),
+            "services": {"chosen": chosen_services(answers, where)},
+        }
+    except KeyError as error:
         raise Problem(
             "setup-file", f"{where}: [node] and [account] are needed; missing {error}"
         ) from None
-    wanted = answers.get("services", {}).get("chosen", list(services()))
-    unknown = sorted(set(wanted) - set(services()))
+
+
+def table(found: Any, name: str) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise Invalid(f"[{name}] is a table of names and values.")
+    return dict(found)
+
+
+def chosen_services(answers: dict[str, Any], where: str) -> list[str]:
+    """Names of services; all where none are named."""
+    wanted = table(answers.get("services", {}), "services")
+    names = wanted.get("chosen", list(services()))
+    if not isinstance(names, list):
+        raise Invalid("[services] chosen is a list of names.")
+    unknown = sorted({str(name) for name in names} - set(services()))
     if unknown:
         raise Problem("setup-file", f"{where}: no service is named {unknown[0]}")
-    save("services", {"chosen": wanted})
-    return finish(settings)
+    return list(names)

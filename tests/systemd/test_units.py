@@ -25,6 +25,7 @@ APPLIANCE = {
     "formation-console-generator",
     "formation-firewall.service",
     "formation-machine.service",
+    "formation-seed.service",
     "formation-ssh.service",
 }
 """What only the appliance starts, at its own times."""

@@ -82,12 +82,13 @@ def of_node(settings: Any) -> Facts:
 
     from appliance.admin import setup
     from appliance.admin.caddy import certificate_files, fingerprint
+    from appliance.admin.seed import said_file
     from appliance.appliance_image import is_appliance
     from appliance.config import config_file
     from appliance.service import chosen, chosen_file, services, status_file
 
     certificate, claim = certificate_files(settings)[0], setup.claim_file(settings)
-    is_set_up = setup.is_done(settings)
+    seed, is_set_up = said_file(settings), setup.is_done(settings)
     wanted = chosen(settings) or frozenset()
     trouble = "" if certificate.exists() else "The node has not started yet."
     return Facts(
@@ -98,6 +99,7 @@ def of_node(settings: Any) -> Facts:
         claim=claim.read_text().strip() if claim.exists() and not is_set_up else "",
         is_set_up=is_set_up,
         has_shell=settings.admin.console_shell,
+        said=seed.read_text()[:600] if seed.exists() else "",
         trouble=trouble,
         services=tuple(
             Service(service.title, str(status_file(settings, service)))
@@ -105,7 +107,7 @@ def of_node(settings: Any) -> Facts:
             if service.name in wanted
         ),
         watched=(
-            *map(str, (certificate, claim, chosen_file(settings), config_file())),
+            *map(str, (certificate, claim, chosen_file(settings), config_file(), seed)),
             "/etc/hostname",
         ),
     )
