@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -277,6 +276,7 @@ def shell() -> None:
     """A shell as root, for an operator who says the password."""
     from appliance.admin import accounts, second_factor
     from appliance.config import usable
+    from appliance.supervision import SYSTEMD
 
     if not usable().admin.console_shell:
         raise Conflict("no-shell", "The setting admin.console_shell is off.")
@@ -288,7 +288,10 @@ def shell() -> None:
         raise Conflict("no-operator", f"{name} is no operator of this node.")
     if second_factor.is_on(account.id):
         second_factor.check(account.id, name, ask("Code"), "console")
-    subprocess.run(["/bin/bash", "--login"], cwd=Path.home(), check=False)
+    bash = ["/bin/bash", "--login"]
+    if SYSTEMD.exists():  # the console's own unit has walls
+        bash = ["systemd-run", "--quiet", "--pty", "--collect", *bash]
+    subprocess.run(bash, cwd="/", check=False)
 
 
 DIALOGS: dict[str, Callable[[], None]] = {
