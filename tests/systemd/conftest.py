@@ -42,11 +42,18 @@ class Machine:
     def __init__(self, folder: Path, base: Path) -> None:
         self._group = Path(tempfile.mkdtemp(dir=folder))
         subprocess.run(["mount", "-t", "cgroup2", "cgroup2", self._group], check=True)
-        self._own = self._group / f"formation-{folder.name}"
-        self._own.mkdir()
+        self._number, self._places = 0, (str(base), str(folder), str(ROOT))
+        self._start()
+
+    def _start(self) -> None:
+        """With a control group of its own: systemd makes its own below."""
+        self._number += 1
+        name = Path(self._places[1]).name
+        own = self._group / f"{name}-{self._number}"
+        own.mkdir()
         argv = ["unshare", *NAMESPACES, "--fork", "--kill-child"]
-        script = ["sh", str(HERE / "machine.sh"), str(base), str(folder), str(ROOT)]
-        enter = f'echo $$ > "{self._own}/cgroup.procs"; exec "$@"'
+        script = ["sh", str(HERE / "machine.sh"), *self._places]
+        enter = f'echo $$ > "{own}/cgroup.procs"; exec "$@"'
         self._process = subprocess.Popen(["sh", "-c", enter, "sh", *argv, *script])
         self.pid = self._first()
         self._await()
@@ -79,9 +86,17 @@ class Machine:
             check=False,
         )
 
-    def close(self) -> None:
+    def _cut(self) -> None:
         os.kill(self.pid, signal.SIGKILL)  # unshare ignores what would end it
         self._process.wait(20)
+
+    def restart(self) -> None:
+        """As after a power cut."""
+        self._cut()
+        self._start()
+
+    def close(self) -> None:
+        self._cut()
         subprocess.run(["umount", "-l", self._group], check=True)
 
 

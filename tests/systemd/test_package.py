@@ -262,6 +262,16 @@ def test_what_is_stopped_stays_so_though_somebody_calls(node: Node) -> None:
     node.settle()
 
 
+def test_the_node_begins_with_the_machine(node: Node) -> None:
+    node.machine.restart()
+    node.settle()
+    until(lambda: set(node.states().values()) == {"running"})
+    assert node.answers()
+    assert node.run("systemctl", "is-system-running", "--wait") == "running"
+    journal = node.run("journalctl", "--boot", "--quiet", "--no-pager")
+    assert "ordering cycle" not in journal
+
+
 def next_version(node: Node) -> str:
     """The same package with a higher version; returns it."""
     node.shell(
