@@ -69,7 +69,8 @@ class Console:
         self._window.refresh()
         curses.endwin()
         command = [sys.executable, "-m", "appliance.admin.console.dialogs", dialog]
-        subprocess.run(command, check=False)
+        # input() asks on the standard error, which of the unit is the journal
+        subprocess.run(command, stderr=subprocess.STDOUT, check=False)
         curses.reset_prog_mode()
         self._window.clear()
         self._seen = ()
@@ -119,7 +120,7 @@ def show(window: curses.window) -> None:
 def main() -> None:
     """Show the console on this terminal."""
     locale.setlocale(locale.LC_ALL, "")
-    os.environ.setdefault("ESCDELAY", "25")
+    os.environ.setdefault("ESCDELAY", "200")
     signal.signal(
         signal.SIGINT, lambda *of: None
     )  # meant for a dialog, which has its own

@@ -19,16 +19,13 @@ import pyte
 WAIT_S = 60.0
 
 
-class Terminal:
-    """What is on the screen is read by pyte, as an emulator would."""
+class Screen:
+    """What is on the other end of a terminal, read by pyte as an emulator would."""
 
-    def __init__(self, argv: list[str], columns: int = 80, lines: int = 24) -> None:
+    def __init__(self, fd: int, columns: int = 80, lines: int = 24) -> None:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:  # pragma: no cover
-            os.environ |= {"TERM": "vt220", "LANG": "C.UTF-8"}
-            os.execv(argv[0], argv)
+        self._fd = fd
         self.resize(columns, lines)
 
     def resize(self, columns: int, lines: int) -> None:
@@ -76,6 +73,17 @@ class Terminal:
             assert time.monotonic() < end, f"{wanted} not on:\n{self.text}"
             self.press(key)
             self.read(1.0)
+
+
+class Terminal(Screen):
+    """A program on a terminal of its own."""
+
+    def __init__(self, argv: list[str], columns: int = 80, lines: int = 24) -> None:
+        self.pid, fd = pty.fork()
+        if self.pid == 0:  # pragma: no cover
+            os.environ |= {"TERM": "vt220", "LANG": "C.UTF-8"}
+            os.execv(argv[0], argv)
+        super().__init__(fd, columns, lines)
 
     def close(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
