@@ -101,12 +101,10 @@ def machine_firewall(load: bool) -> None:
     """Print the rules of the appliance's firewall."""
     from appliance.admin.machine import changing, firewall
     from appliance.config import usable
-    from appliance.layout import prepare
 
     config = usable()
     if load:
         changing.must_be_managed()
-        prepare(config)
         firewall.refresh(config)
         return
     click.echo(firewall.rules(config).strip())

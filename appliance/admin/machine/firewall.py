@@ -72,6 +72,7 @@ def refresh(settings: Settings) -> None:
     if file.exists() and file.read_text() == text and is_loaded():
         return
     load(text)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
 
 
