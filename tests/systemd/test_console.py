@@ -99,6 +99,7 @@ def console(laid_down: None, machine: Machine | None) -> Iterator[Screen | None]
     os.close(theirs)
 
 
+@pytest.mark.vm
 def test_behind_its_walls_it_shows_the_node_and_sets_the_network(
     console: Screen | None, machine: Machine | None
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance.admin import seed
-from appliance.admin.machine import firewall, names
+from appliance.admin.machine import facts, firewall, names, network
 from appliance.appliance_image import FILE
 from appliance.config import settings
 from tests.systemd.conftest import ROOT, Machine
@@ -97,6 +97,7 @@ def stick(appliance: None, machine: Machine | None, tmp_path: Path) -> Iterator[
     run("losetup", "--detach", device)
 
 
+@pytest.mark.vm
 @pytest.mark.usefixtures("appliance")
 def test_the_firewall_is_there_before_anything_listens(machine: Machine | None) -> None:
     run("systemctl", "start", "formation-firewall.service")
@@ -106,6 +107,48 @@ def test_the_firewall_is_there_before_anything_listens(machine: Machine | None) 
     assert "dport 22" not in shown
 
 
+ACT = """
+from appliance.admin.machine import changing, facts, firewall, wish
+from appliance.config import settings
+asked = {"host_name": "shed", "time_zone": "UTC", "network": {"dns": ["192.0.2.53"]}}
+changing.at_once(wish.checked(asked))
+firewall.refresh(settings())
+facts.refresh(settings())
+"""
+
+
+@pytest.mark.vm
+@pytest.mark.usefixtures("appliance")
+def test_formation_jobs_sets_the_machine_behind_its_own_walls(
+    machine: Machine | None, tmp_path: Path
+) -> None:
+    """The unit as it is, but for what it runs."""
+    run("systemctl", "start", "formation-prepare.service", "systemd-networkd.service")
+    (tmp_path / "act.py").write_text(ACT)
+    place = Path("/var/lib/act.py")
+    shutil.copy(tmp_path / "act.py", place)
+    text = (ROOT / "systemd/formation-jobs.service").read_text()
+    text = text.replace("Type=notify", "Type=oneshot").replace("Restart=always", "")
+    program = f"{sys.executable} -B {place}"
+    text = text.replace("/usr/lib/formation/formation-run jobs", program)
+    walls = text.partition("[Service]")[2].partition("[Install]")[0]
+    unit = Path("/run/systemd/system/formation-act.service")
+    unit.write_text(
+        f"[Service]{walls}Environment=PYTHONPATH={ROOT}\nRemainAfterExit=yes\n"
+    )
+    run("systemctl", "daemon-reload")
+    run("systemctl", "start", unit.name)
+    seen = facts.report(settings())
+    assert (seen["host_name"], seen["time_zone"]) == ("shed", "UTC")
+    assert "DNS=192.0.2.53" in (network.NOW / network.NAME).read_text()
+    assert (network.KEPT / network.NAME).exists()
+    assert "policy drop" in run("nft", "list", "table", "inet", firewall.TABLE)
+    run("systemctl", "stop", unit.name)
+    unit.unlink()
+    place.unlink()
+
+
+@pytest.mark.vm
 def test_a_seed_on_a_stick_sets_the_node_up_behind_its_walls(
     stick: Path, machine: Machine | None
 ) -> None:
