@@ -78,7 +78,11 @@ def prepare(only_users: bool) -> None:
     """Make users, folders and certificate; systemd does it at the node's start."""
     from appliance import layout
     from appliance.admin import setup
-    from appliance.admin.preparing import prepare_node, prepare_units
+    from appliance.admin.preparing import (
+        must_be_alone,
+        prepare_node,
+        prepare_units,
+    )
     from appliance.admin.serving import must_be_root
     from appliance.admin.users import ensure_users
     from appliance.config import settings
@@ -88,6 +92,8 @@ def prepare(only_users: bool) -> None:
     if only_users:
         ensure_users(settings())
         return
+    if SYSTEMD.exists():
+        must_be_alone(settings().run_dir / "supervisor.sock")
     layout.prepare(settings())
     if not setup.is_done(settings()):
         setup.new_claim(settings())

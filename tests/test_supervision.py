@@ -183,6 +183,37 @@ def test_units_are_asked_and_told(systemctl: Path) -> None:
         keeper.start("nobody")
 
 
+@pytest.mark.parametrize(
+    ("jobs", "target", "ending"),
+    [
+        ("", "active", False),
+        ("8 formation-jobs.service restart running", "active", False),
+        ("8 formation-jobs.service stop running", "active", False),  # it alone
+        ("8 formation-jobs.service stop running", "inactive", True),
+        (
+            "8 formation-jobs.service stop running\\n9 formation.target start waiting",
+            "inactive",
+            False,
+        ),
+    ],
+)
+def test_the_node_ends_where_its_target_stops(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    jobs: str,
+    target: str,
+    ending: bool,
+) -> None:
+    script = tmp_path / "systemctl"
+    script.write_text(
+        '#!/bin/sh\ncase "$1" in is-system-running) echo running;;'
+        f" list-jobs) printf '{jobs}\\n';; is-active) echo {target};; esac\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert Systemd({}).is_ending() == ending
+
+
 def test_one_that_ended_and_is_about_to_be_brought_back_has_not_failed(
     keeper: Supervisord,
 ) -> None:

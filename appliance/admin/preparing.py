@@ -11,7 +11,7 @@ from pathlib import Path
 
 from appliance import pack, reloading, wishes
 from appliance.admin.caddy import caddyfile, ensure_certificate
-from appliance.admin.serving import RUN_DIR
+from appliance.admin.serving import RUN_DIR, TARGET, accepts
 from appliance.admin.users import ensure_users
 from appliance.config import DEFAULT_FILE, Settings
 from appliance.launcher import PHRASE
@@ -46,12 +46,22 @@ def prepare_units(settings: Settings) -> None:
             f"run_dir is {settings.run_dir}: the sockets that systemd keeps are in "
             f"{RUN_DIR}. Take that setting away.",
         )
-    (RUN_DIR / "supervisor.sock").unlink(missing_ok=True)  # of a form serve that died
     DEFAULT_FILE.parent.mkdir(exist_ok=True)  # formation-jobs sees only what is there
     pack.settle_for_all(settings)
     hand_over_phrase(settings, CREDENTIALS)
     if write_drop_ins(drop_ins(settings), DROP_INS):
         subprocess.run(["systemctl", "daemon-reload"], check=True)
+
+
+def must_be_alone(supervisor: Path) -> None:
+    """Raise where form serve runs; take away what one left that died."""
+    if accepts(supervisor):
+        raise Problem(
+            "serves-already",
+            "form serve runs on this machine: end it (Ctrl-C), then systemctl start "
+            f"{TARGET} goes on with its node.",
+        )
+    supervisor.unlink(missing_ok=True)
 
 
 def hand_over_phrase(settings: Settings, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from appliance.admin.preparing import (
     DROP_IN,
     drop_ins,
     hand_over_phrase,
+    must_be_alone,
     prepare_units,
     write_drop_ins,
 )
@@ -68,6 +70,17 @@ def test_the_pass_phrase_stays_in_its_file(settings: Settings, tmp_path: Path) -
     assert folder.stat().st_mode & 0o077 == 0
     hand_over_phrase(settings, folder)
     assert not (folder / PHRASE).is_symlink()
+
+
+def test_a_node_that_form_serve_runs_is_left_alone(settings: Settings) -> None:
+    path = settings.run_dir / "supervisor.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        with pytest.raises(Problem, match="form serve runs"):
+            must_be_alone(path)
+    must_be_alone(path)  # what one left that died is taken away
+    assert not path.exists()
 
 
 def test_sockets_elsewhere_are_refused(

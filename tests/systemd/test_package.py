@@ -105,6 +105,8 @@ def test_the_node_starts_when_the_package_is_installed(node: Node) -> None:
     node.settle()
     assert node.answers()
     assert "formation" not in node.run("systemctl", "--failed", "--plain")
+    said = node.machine.run("grep", "-rlF", "/var/tmp/", "/usr/lib/formation/release")
+    assert not said.stdout  # no file names the folder where it was built
     assert node.shown("caddy.service", "ActiveState") == "inactive"  # Debian's
     assert re.search(r"Claim code: ([0-9a-f]{4}-?){3}", node.run("form", "claim"))
     for name in PROCESSES:
