@@ -174,6 +174,20 @@ def test_what_units_name_exists(settings: Settings) -> None:
     assert Unit("formation-web.socket").get("Socket", "SocketGroup") == CADDY
 
 
+def test_the_appliance_s_own_units_are_walled_in(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:  # pragma: no cover
+        pytest.skip("systemd-analyze is not on this machine")
+    command = ["systemd-analyze", "security", "--offline=yes", "--no-pager"]
+    walled = {name for name in APPLIANCE if name.endswith(".service")}
+    for name in sorted(walled - {"formation-ssh.service"}):  # a log-in of root
+        file = tmp_path / name.replace("@", "@tty1")
+        file.write_text((HERE / name).read_text())
+        done = subprocess.run([*command, str(file)], capture_output=True, text=True)
+        found = re.search(r"exposure level for .*: ([0-9.]+)", done.stdout)
+        assert found, done.stderr
+        assert float(found[1]) < 3.0, name
+
+
 def test_systemd_finds_no_mistake(tmp_path: Path) -> None:
     units = [name for name in LAID_DOWN if not name.endswith("-generator")]
     if shutil.which("systemd-analyze") is None:  # pragma: no cover
