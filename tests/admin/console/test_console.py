@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import state
+from appliance import config, state
 from appliance.admin import accounts, passwords, setup
 from appliance.admin.caddy import ensure_certificate, fingerprint
 from appliance.admin.console import dialogs, facts
@@ -223,6 +223,21 @@ def test_facts_survive_their_way_from_the_child(unclaimed: Settings) -> None:
     found = facts.gather()
     assert facts.from_json(facts.as_json(found)) == found
     assert found.claim
+
+
+def test_a_node_that_never_started_says_so(settings: Settings) -> None:
+    assert facts.gather().trouble == "The node has not started yet."
+
+
+def test_settings_that_are_wrong_are_trouble_and_hide_no_claim_code(
+    unclaimed: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who stands at the machine must reach it in order to mend them."""
+    Path(os.environ["FORMATION_CONFIG"]).write_text("[http]\nport = 'many'\n")
+    config.settings.cache_clear()
+    assert facts.gather().claim
+    monkeypatch.setenv("FORMATION_HTTP__PORT", "many")
+    assert "http" in facts.gather().trouble
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", json.dumps({"services": [1]})])
