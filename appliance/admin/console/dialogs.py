@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from appliance.admin.console.asking import ask, ask_key, must_be_sure, new_password
+from appliance.admin.console.networking import network
 from appliance.problems import Conflict, Invalid, Problem
 from appliance.terminal import say, sentence
 
@@ -61,86 +62,6 @@ def asked_operator() -> str:
     if name not in names:
         raise Invalid(f"{name!r} is no operator of this node; nothing was changed.")
     return name
-
-
-def ask(what: str, proposed: str = "") -> str:
-    return str(click.prompt(what, default=proposed or None, type=str)).strip()
-
-
-def new_password() -> str:
-    prompt = "New password"
-    return str(click.prompt(prompt, hide_input=True, confirmation_prompt=True))
-
-
-def must_be_sure(question: str) -> None:
-    if not click.confirm(question, default=False):
-        raise click.Abort
-
-
-def network() -> None:
-    """By DHCP or static; what is not kept at once is taken back."""
-    from appliance.admin.machine import changing, wish
-    from appliance.admin.machine import network as machine
-
-    changing.must_be_managed()
-    show_cards()
-    wished = wish.checked({"network": asked_network(machine.cards())}).network
-    assert wished is not None
-    found = machine.resolved(wished, machine.cards())
-    before = machine.present()
-    machine.hold(machine.file_text(found))
-    try:
-        say("It is changed. Look whether the node is reached by it.")
-        keeps = answered_in(changing.KEEP_S, "Keep it?")
-    except BaseException:
-        machine.hold(before)
-        raise
-    if not keeps:
-        machine.hold(before)
-        say("The network is as it was before.")
-        return
-    machine.keep(found)
-    say("It is kept.")
-
-
-def show_cards() -> None:
-    from appliance.admin.machine import facts
-
-    for card in facts.cards():
-        state = "up" if card["is_up"] else "down"
-        say(f" {card['name']:10} {state:5} {' '.join(card['addresses'])}")
-
-
-def asked_network(cards: list[str]) -> dict[str, object]:
-    way = click.prompt(
-        "dhcp or static", type=click.Choice(["dhcp", "static"]), default="dhcp"
-    )
-    found: dict[str, object] = {"method": way}
-    if way == "static":
-        found["interface"] = ask("Card", cards[0] if len(cards) == 1 else "")
-        found["address"] = ask("Address with prefix, such as 192.168.1.20/24")
-        if gateway := ask_key("Gateway; empty for none"):
-            found["gateway"] = gateway
-        found["dns"] = ask_key("DNS servers").replace(",", " ").split()
-    return found
-
-
-def answered_in(seconds: float, question: str) -> bool:
-    """Whether somebody says yes before that; who is silent says no."""
-
-    def too_late(*of: object) -> None:
-        raise TimeoutError
-
-    signal.signal(signal.SIGALRM, too_late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        text = f"{question} Without an answer it returns in {seconds:.0f} s."
-        return click.confirm(text, default=False)
-    except TimeoutError:
-        say("")
-        return False
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def problems() -> None:
@@ -191,10 +112,6 @@ def page(lines: list[str]) -> None:
             return
         if ask_key("Enter: earlier ones; q and Enter: back"):
             raise click.Abort
-
-
-def ask_key(text: str) -> str:
-    return str(click.prompt(text, default="", show_default=False)).strip()
 
 
 def support() -> None:

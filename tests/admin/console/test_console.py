@@ -15,7 +15,7 @@ import pytest
 from appliance import config, state
 from appliance.admin import accounts, passwords, setup
 from appliance.admin.caddy import ensure_certificate, fingerprint
-from appliance.admin.console import dialogs, facts
+from appliance.admin.console import asking, dialogs, facts
 from appliance.admin.machine import network
 from appliance.config import Settings
 from appliance.problems import Unavailable
@@ -161,7 +161,7 @@ def test_a_network_that_nobody_answers_for_returns(
     reading, writing = os.pipe()
     with os.fdopen(reading) as silent, pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdin", silent)
-        assert dialogs.answered_in(0.05, "Keep it?") is False
+        assert asking.answered_in(0.05, "Keep it?") is False
     os.close(writing)
     assert "Keep it?" in capsys.readouterr().out
 
