@@ -1,0 +1,93 @@
+"""The image boots as on somebody's machine: emulated, from a disk that is larger."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.disk.machine import MIB, Appliance
+
+pytestmark = [pytest.mark.vm, pytest.mark.image, pytest.mark.timeout(1800)]
+SEED = """[node]
+name = "cellar"
+[account]
+name = "ada"
+password = "correct horse battery"
+"""
+
+
+@pytest.fixture(scope="module")
+def stick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A USB stick with the wizard's answers."""
+    folder = tmp_path_factory.mktemp("stick")
+    (folder / "tree").mkdir()
+    (folder / "tree/formation-seed.toml").write_text(SEED)
+    file = folder / "stick.img"
+    make = ["mke2fs", "-q", "-t", "ext4", "-d", str(folder / "tree"), str(file), "16M"]
+    subprocess.run(make, check=True)
+    return file
+
+
+@pytest.fixture(scope="module")
+def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
+    found = Appliance(tmp_path_factory.mktemp("appliance"))
+    found.start()
+    yield found
+    found.kill()
+
+
+def test_the_first_page_is_the_wizard(appliance: Appliance) -> None:
+    answer = appliance.page("/")
+    assert answer.status_code == 302
+    assert "/setup" in answer.headers["location"]
+
+
+def test_nothing_failed_and_what_lasts_is_on_a_disk_that_grew(
+    appliance: Appliance,
+) -> None:
+    told = appliance.told()
+    assert told["failed"] == ""
+    size, over = told["data"].split()
+    assert int(size) > 7 * 1024 * MIB
+    assert over == "overlay"
+    assert told["root"] == "ro"
+
+
+def test_a_start_that_was_good_is_tried_no_more(appliance: Appliance) -> None:
+    """systemd-bless-boot takes the count of tries off the name."""
+    assert "+" not in appliance.told()["entries"]
+    assert ".efi" in appliance.told()["entries"]
+
+
+def test_the_screen_leads_to_the_wizard(appliance: Appliance) -> None:
+    assert "8443" in appliance.screen
+    assert "Claim code" in appliance.screen
+
+
+def test_only_what_is_meant_answers(appliance: Appliance) -> None:
+    """QEMU forwards one port; the firewall's rules themselves are in tests/admin."""
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://127.0.0.1:{appliance.port}/", timeout=20).raise_for_status()
+
+
+def test_it_survives_a_power_cut_at_its_first_start_and_a_seed_sets_it_up(
+    tmp_path: Path, stick: Path
+) -> None:
+    """Cut while the data partition is made and filled, or shortly after."""
+    found = Appliance(tmp_path, stick)
+    found.start()
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"https://127.0.0.1:{found.port}/", verify=False, timeout=25)
+    found.kill()
+    found.start()
+    try:
+        assert found.told()["failed"] == ""
+        log_in = found.page("/")
+        assert "/login" in log_in.headers["location"]
+        assert "correct horse" not in stick.read_bytes().decode(errors="replace")
+    finally:
+        found.kill()
