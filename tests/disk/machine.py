@@ -105,7 +105,10 @@ class Appliance:
         for _ in range(int(seconds * 2)):
             try:
                 return httpx.get(
-                    f"https://127.0.0.1:{self.port}{path}", verify=False, timeout=20
+                    f"https://127.0.0.1:{self.port}{path}",
+                    verify=False,
+                    timeout=20,
+                    follow_redirects=True,
                 )
             except httpx.TransportError:
                 assert self.process is not None and self.process.poll() is None
