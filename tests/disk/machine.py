@@ -25,7 +25,7 @@ ASKED = {
     "memory": "awk '/MemTotal/{t=$$2} /MemAvailable/{print t-$$2}' /proc/meminfo",
     "data": "findmnt -bno SIZE /var; findmnt -no FSTYPE /etc",
     "root": "findmnt -no OPTIONS / | cut -d, -f1",
-    "entries": "ls /efi/EFI/Linux",
+    "entries": "ls $$(bootctl -p)/EFI/Linux",
     "ports": "ss -Hltun | awk '{print $$1, $$5}' | sort -u",
 }
 LINES = "; ".join(f"echo {name}: $({asked})" for name, asked in ASKED.items())

@@ -69,10 +69,12 @@ def test_the_screen_leads_to_the_wizard(appliance: Appliance) -> None:
     assert "Claim code" in appliance.screen
 
 
-def test_only_what_is_meant_answers(appliance: Appliance) -> None:
-    """QEMU forwards one port; the firewall's rules themselves are in tests/admin."""
-    with pytest.raises(httpx.TransportError):
-        httpx.get(f"http://127.0.0.1:{appliance.port}/", timeout=20).raise_for_status()
+def test_nothing_listens_to_others_but_what_is_meant(appliance: Appliance) -> None:
+    """Pages (HTTP/3 too), the card's lease, and names by multicast."""
+    found = appliance.told()["ports"].replace("tcp ", "tcp/").replace("udp ", "udp/")
+    others = [one for one in found.split() if "127.0.0." not in one]
+    ends = {f"{one.partition('/')[0]} {one.rpartition(':')[2]}" for one in others}
+    assert ends <= {"tcp 8443", "udp 8443", "udp 68", "udp 546", "udp 5353"}
 
 
 def test_it_survives_a_power_cut_at_its_first_start_and_a_seed_sets_it_up(
