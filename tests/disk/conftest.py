@@ -3,4 +3,5 @@ that `image/build` filled: `./test.sh --image` builds it and runs them."""
 
 import os
 
-collect_ignore = [] if "FORMATION_TEST_IMAGE" in os.environ else ["test_boot.py"]
+WHOLE = ["test_boot.py", "test_first_boot.py"]
+collect_ignore = [] if "FORMATION_TEST_IMAGE" in os.environ else WHOLE

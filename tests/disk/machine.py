@@ -57,7 +57,8 @@ class Appliance:
         shutil.copyfile(OVMF / "OVMF_VARS_4M.fd", folder / "vars.fd")
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *words: str, firmware: bool = True) -> None:
+        """Power it on, with more words for its kernel; without `firmware` by BIOS."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         for name in ("screen", "told"):
@@ -67,8 +68,12 @@ class Appliance:
         drives = [f"if=virtio,file={self.folder}/disk.qcow2", *self._drives]
         argv = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi"]
         argv += ["-cpu", "max", "-smp", "2", "-m", "2048", "-display", "none"]
-        argv += ["-drive", f"if=pflash,format=raw,readonly=on,file={code}"]
-        argv += ["-drive", f"if=pflash,format=raw,file={self.folder}/vars.fd"]
+        if firmware:
+            argv += ["-drive", f"if=pflash,format=raw,readonly=on,file={code}"]
+            argv += ["-drive", f"if=pflash,format=raw,file={self.folder}/vars.fd"]
+        if words:
+            more = f"io.systemd.stub.kernel-cmdline-extra={' '.join(words)}"
+            argv += ["-smbios", f"type=11,value={more}"]
         argv += [word for drive in drives for word in ("-drive", drive)]
         argv += ["-netdev", user, "-device", "virtio-net-pci,netdev=n"]
         argv += ["-device", "virtio-rng-pci", "-no-reboot"]

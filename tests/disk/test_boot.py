@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.disk.machine import MIB, Appliance
 
 pytestmark = [pytest.mark.vm, pytest.mark.image, pytest.mark.timeout(1800)]
-SEED = """[node]
-name = "cellar"
-[account]
-name = "ada"
-password = "correct horse battery"
-"""
-
-
-@pytest.fixture(scope="module")
-def stick(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A USB stick with the wizard's answers."""
-    folder = tmp_path_factory.mktemp("stick")
-    (folder / "tree").mkdir()
-    (folder / "tree/formation-seed.toml").write_text(SEED)
-    file = folder / "stick.img"
-    make = ["mke2fs", "-q", "-t", "ext4", "-d", str(folder / "tree"), str(file), "16M"]
-    subprocess.run(make, check=True)
-    return file
 
 
 @pytest.fixture(scope="module")
@@ -75,21 +54,3 @@ def test_nothing_listens_to_others_but_what_is_meant(appliance: Appliance) -> No
     others = [one for one in found.split() if "127.0.0." not in one]
     ends = {f"{one.partition('/')[0]} {one.rpartition(':')[2]}" for one in others}
     assert ends <= {"tcp 8443", "udp 8443", "udp 68", "udp 546", "udp 5353"}
-
-
-def test_it_survives_a_power_cut_at_its_first_start_and_a_seed_sets_it_up(
-    tmp_path: Path, stick: Path
-) -> None:
-    """Cut while the data partition is made and filled, or shortly after."""
-    found = Appliance(tmp_path, stick)
-    found.start()
-    with pytest.raises(httpx.TransportError):
-        httpx.get(f"https://127.0.0.1:{found.port}/", verify=False, timeout=25)
-    found.kill()
-    found.start()
-    try:
-        assert found.told()["failed"] == ""
-        assert found.page("/").url.path == "/login"
-        assert "correct horse" not in stick.read_bytes().decode(errors="replace")
-    finally:
-        found.kill()
