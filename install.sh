@@ -4,7 +4,7 @@ PACKAGES="python3 python3-venv python3-dev gcc pkg-config libvirt-dev
  libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils mmdebstrap
  supervisor caddy nftables iproute2 e2fsprogs busybox-static cpio xz-utils
  ca-certificates libcrypt1 util-linux passwd pci.ids"
-TEST_PACKAGES="chromium bind9-dnsutils curl"
+TEST_PACKAGES="systemd chromium bind9-dnsutils curl"
 NEEDED_GB=4
 PREFIX=${FORMATION_PREFIX:-/opt/formation}
 APT_WAIT_S=600

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import tempfile
 import time
 import tomllib
@@ -20,7 +19,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from image.disk import tools
-from image.guest.build import BuildError, Log, build_base, interrupt, run
+from image.guest.build import BuildError, Log, build_base, run, run_to_end, say
 from image.package.make import build as build_package
 
 HERE = Path(__file__).parent
@@ -151,12 +150,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=CACHE)
     asked = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
-    try:
-        build(asked.output, asked.cache, lambda line: print(line, flush=True))
-    except BuildError as error:
-        raise SystemExit(str(error)) from error
+    run_to_end(lambda: build(asked.output, asked.cache, say))
 
 
 if __name__ == "__main__":

@@ -278,17 +278,27 @@ def interrupt(number: int, frame: object) -> None:
     raise SystemExit("interrupted: nothing is kept of this build")
 
 
+def run_to_end(build: Callable[[], None]) -> None:
+    """A builder as a program: a signal ends it and leaves nothing half-made, and what
+    is wrong is its last word."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    try:
+        build()
+    except BuildError as error:
+        raise SystemExit(str(error)) from error
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Builds the base that agents run on.")
     parser.add_argument("--suite", default="trixie", choices=sorted(NAMES))
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
-    try:
-        build_base(arguments.suite, arguments.out, lambda line: print(line, flush=True))
-    except BuildError as error:
-        raise SystemExit(str(error)) from error
+    asked = parser.parse_args()
+    run_to_end(lambda: build_base(asked.suite, asked.out, say))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from image.guest.build import BuildError
+from image.guest.build import run_to_end, say
 from image.package import deb, release
 from image.package.room import CACHE, SUITES, room
 
@@ -25,18 +25,18 @@ def build(suite: str, output: Path | None, tree: Path | None, cache: Path) -> No
         tempfile.TemporaryDirectory(
             prefix="formation-package-", dir="/var/tmp"
         ) as name,
-        room(suite, cache, print) as place,
+        room(suite, cache, say) as place,
     ):
         made = Path(name) / "release"
-        release.make(place, made, print)
+        release.make(place, made, say)
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
-            print(f"{deb.make(made, suite, output)} is ready", flush=True)
+            say(f"{deb.make(made, suite, output)} is ready")
         if tree is not None:
             shutil.rmtree(tree, ignore_errors=True)
             tree.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(made, tree, symlinks=True)
-            print(f"{tree} is ready", flush=True)
+            say(f"{tree} is ready")
 
 
 def main() -> None:
@@ -48,10 +48,7 @@ def main() -> None:
     asked = parser.parse_args()
     if not (asked.output or asked.tree):
         parser.error("nothing is asked for: --output DIR, --tree DIR, or both")
-    try:
-        build(asked.suite, asked.output, asked.tree, asked.cache)
-    except BuildError as error:
-        raise SystemExit(str(error)) from error
+    run_to_end(lambda: build(asked.suite, asked.output, asked.tree, asked.cache))
 
 
 if __name__ == "__main__":

@@ -30,13 +30,13 @@ ASKED = {
 }
 LINES = "; ".join(f"echo {name}: $({asked})" for name, asked in ASKED.items())
 PROBE = f"""[Unit]
-After=multi-user.target systemd-bless-boot.service
+After=multi-user.target systemd-bless-boot.service formation-tried.service
 [Service]
 Type=oneshot
 StandardOutput=file:/dev/ttyS1
 ExecStart=/bin/sh -c "{LINES}; echo told"
 """
-WANTED = "[Unit]\nWants=formation-probe.service\n"
+WANTED = "[Unit]\nWants=formation-probe.service formation-tried.service\n"
 
 
 def credential(name: str, text: str) -> list[str]:
@@ -57,8 +57,8 @@ class Appliance:
         shutil.copyfile(OVMF / "OVMF_VARS_4M.fd", folder / "vars.fd")
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *words: str, firmware: bool = True) -> None:
-        """Power it on, with more words for its kernel; without `firmware` by BIOS."""
+    def start(self, *, firmware: bool = True, unit: str = "") -> None:
+        """Power it on, without `firmware` by BIOS; `unit` is one more that it runs."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         for name in ("screen", "told"):
@@ -71,9 +71,6 @@ class Appliance:
         if firmware:
             argv += ["-drive", f"if=pflash,format=raw,readonly=on,file={code}"]
             argv += ["-drive", f"if=pflash,format=raw,file={self.folder}/vars.fd"]
-        if words:
-            more = f"io.systemd.stub.kernel-cmdline-extra={' '.join(words)}"
-            argv += ["-smbios", f"type=11,value={more}"]
         argv += [word for drive in drives for word in ("-drive", drive)]
         argv += ["-netdev", user, "-device", "virtio-net-pci,netdev=n"]
         argv += ["-device", "virtio-rng-pci", "-no-reboot"]
@@ -81,6 +78,8 @@ class Appliance:
         argv += ["-serial", f"file:{self.folder}/told"]
         argv += credential("systemd.extra-unit.formation-probe.service", PROBE)
         argv += credential("systemd.unit-dropin.multi-user.target", WANTED)
+        if unit:
+            argv += credential("systemd.extra-unit.formation-tried.service", unit)
         self.process = subprocess.Popen(argv)
 
     def kill(self) -> None:

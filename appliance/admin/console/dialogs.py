@@ -182,7 +182,7 @@ def reset() -> None:
     factory.must_be_possible()
     word = os.uname().nodename
     say("All of this node goes: accounts, agents, images, machines' disks, keys, logs.")
-    say("A backup that is elsewhere can be restored afterwards.")
+    say("Nothing of it comes back.")
     if ask(f"Type the machine's name, {word}, to erase all") != word:
         raise Invalid("That is not its name; nothing was erased.")
     factory.request()

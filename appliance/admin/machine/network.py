@@ -110,13 +110,6 @@ def keep(network: Network) -> None:
     write_json(KEPT / "network.json", network.model_dump(mode="json"))
 
 
-def begin() -> None:
-    """At the machine's start, before systemd-networkd: what was kept."""
-    NOW.mkdir(parents=True, exist_ok=True)
-    if (KEPT / NAME).exists():
-        (NOW / NAME).write_text((KEPT / NAME).read_text())
-
-
 def kept() -> Network:
     try:
         return Network.model_validate_json((KEPT / "network.json").read_text())

@@ -14,13 +14,13 @@ from appliance.config import DnsSettings, HttpSettings, Settings
 
 WEB, SSH, OTHER, DNS = 8443, 22, 9999, 53
 LISTEN = """
-import socket, sys, time
+import signal, socket, sys
 links = []
 for port in map(int, sys.argv[1:]):
     link = socket.socket(); link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     link.bind(("0.0.0.0", port)); link.listen(); links.append(link)
 print("listening", flush=True)
-time.sleep(600)
+signal.pause()
 """
 REACH = """
 import socket, sys
