@@ -16,11 +16,13 @@ from tests.admin.machine.conftest import told as told
 def test_it_is_a_variable_of_the_firmware(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(factory, "VARIABLES", tmp_path)
+    folder = tmp_path / "efivars"
+    folder.mkdir()
+    monkeypatch.setattr(factory, "VARIABLES", folder)
     for _ in range(2):  # asking twice is fine
         factory.must_be_possible()
         factory.request()
-    (file,) = tmp_path.iterdir()
+    (file,) = folder.iterdir()
     assert file.name.startswith("FactoryReset-8cf2644b-")
     attributes, text = file.read_bytes()[:4], file.read_bytes()[4:]
     assert attributes == b"\x07\0\0\0"
