@@ -121,7 +121,6 @@ def read(content: bytes) -> dict[str, Any]:
     """The tables of the file, by a child of nobody's; raises Problem."""
     if len(content) > LARGEST:
         raise Problem("seed-wrong", f"{NAME} is larger than {LARGEST >> 10} KiB.")
-    nobody = NOBODY if os.geteuid() == 0 else None
     try:
         done = subprocess.run(
             [sys.executable, "-c", CHILD],
@@ -129,9 +128,6 @@ def read(content: bytes) -> dict[str, Any]:
             capture_output=True,
             timeout=READ_S,
             check=False,
-            user=nobody,
-            group=nobody,
-            extra_groups=None if nobody is None else [],
         )
         found = json.loads(done.stdout)
     except (ValueError, subprocess.TimeoutExpired):
@@ -150,8 +146,18 @@ def checked_tables(found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def give_up_rights() -> None:
+    """Be nobody from now on. By the child itself: its program may lie where nobody else
+    than root can start it."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
 def main() -> None:
     """The child: TOML from stdin, JSON to stdout."""
+    give_up_rights()
     try:
         text = sys.stdin.buffer.read(LARGEST + 1).decode("utf-8-sig")
         found: dict[str, Any] = {"tables": tomllib.loads(text)}

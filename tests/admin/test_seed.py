@@ -226,3 +226,10 @@ def test_a_real_stick_is_mounted_read_and_erased(
         assert not (folder / seed.NAME).exists()
     assert WORD.encode() not in (tmp_path / "disk.img").read_bytes()
     assert disk.path not in Path("/proc/mounts").read_text()
+
+
+def test_the_child_that_reads_it_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "{'tables': {'node': {'is': [*os.getresuid(), *os.getgroups()]}}}"
+    child = "import json, os; from appliance.admin import seed; seed.give_up_rights(); "
+    monkeypatch.setattr(seed, "CHILD", f"{child} print(json.dumps({told}))")
+    assert seed.read(b"") == {"node": {"is": [seed.NOBODY] * 3}}

@@ -355,7 +355,8 @@ def test_a_deployment_that_the_nodes_end_cut_short_goes_on(
     newest = partial(node.form, "operations", "list")
     ended = ("completed", "failed", "canceled")
     until(lambda: newest().split()[1] in ended, 90, "it goes on")
-    assert newest().split()[1] == "completed"
+    id_, state, *_ = newest().split()
+    assert state == "completed", node.form("operations", "show", id_) + node.logs()
     until(lambda: "unhealthy" not in node.form("vmm", "list"), 90, "it is healthy")
     assert "hi" in node.form("run", "echo", "--input", '{"text":"hi"}')
 

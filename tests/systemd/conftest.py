@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from appliance.pack.place import OVERLAY, file_system
 from image.guest.build import mmdebstrap
 from image.package.deb import engines
 from image.package.room import CACHE
@@ -122,11 +123,17 @@ def started(base: Path) -> Iterator[Machine]:
     """A machine of that tree, which itself stays as it is."""
     folder = Path(tempfile.mkdtemp(prefix="formation-systemd-", dir="/var/tmp"))
     folder.chmod(0o755)
+    in_memory = file_system(folder) == OVERLAY  # no overlay changes one of another
+    if in_memory:
+        mount = ["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(folder)]
+        subprocess.run(mount, check=True)
     found = Machine(folder, base)
     try:
         yield found
     finally:
         found.close()
+        if in_memory:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
         shutil.rmtree(folder)
 
 
