@@ -23,6 +23,9 @@ mount -t tmpfs -o mode=1777 tmpfs dev/shm
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
 mkdir -p "./$3"
+# The node's users start programs of the checkout, which may lie in root's home.
+above=$3
+while above=$(dirname "$above"); [ "$above" != / ]; do chmod o+x "./$above"; done
 mount --rbind "$3" "./$3"
 ip link set lo up
 mount --make-rshared .  # as on a machine: credentials come by a mount
